@@ -1,0 +1,276 @@
+"""The one crossing to the compiled kernels: checks dtype, shape, contiguity and ranges.
+
+Release kernels trust their arguments blindly, so nothing else imports the compiled modules.
+What is checked once is wrapped: a `Tree` holds validated parent arrays, a `Request` a validated
+vector, so that a call costs a few shape comparisons and no pass over the data. Twins of all
+kernels stand in kernel_reference.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scheduler import _capacity, _place
+from scheduler.model.arrays import I16, I32, I64
+from scheduler.model.topology import CLUSTER, Topology
+
+CAP_LIMIT = 1 << 40
+"""A node counts for at most this many members, so that sums stay inside int64."""
+
+
+class KernelArgumentError(ValueError):
+    """An array that a kernel must not be called with: a bug in the caller."""
+
+
+def _check(name: str, array: npt.NDArray[Any], dtype: type, shape: tuple[int, ...]) -> None:
+    if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
+        raise KernelArgumentError(
+            f"{name}: {array.dtype}{list(array.shape)}"
+            f"{'' if array.flags.c_contiguous else ' not contiguous'},"
+            f" expected {np.dtype(dtype)}{list(shape)} contiguous"
+        )
+
+
+def _check_range(name: str, array: npt.NDArray[Any], low: int, high: int) -> None:
+    """All of low <= array < high."""
+    if low == 0 and array.dtype == np.int32:
+        # One pass instead of two: a negative number is a huge one without its sign.
+        if array.size and int(np.maximum.reduce(array.view(np.uint32))) >= high:
+            raise KernelArgumentError(f"{name}: values outside {low} .. {high - 1}")
+        return
+    if array.size and (int(array.min()) < low or int(array.max()) >= high):
+        raise KernelArgumentError(f"{name}: values outside {low} .. {high - 1}")
+
+
+class Tree:
+    """A topology whose arrays were checked once; what every kernel walks."""
+
+    __slots__ = ("domains", "every_domain", "everywhere", "levels", "nodes", "topology", "width")
+
+    def __init__(self, topology: Topology) -> None:
+        """Raises KernelArgumentError if the arrays are not a tree in breadth-first numbers."""
+        t = topology
+        d, n, levels = t.domains, t.nodes, len(t.levels)
+        for name, array, dtype, shape in (
+            ("level", t.level, np.int8, (d,)),
+            ("parent", t.parent, np.int32, (d,)),
+            ("first_child", t.first_child, np.int32, (d + 1,)),
+            ("start", t.start, np.int32, (d,)),
+            ("end", t.end, np.int32, (d,)),
+            ("own_start", t.own_start, np.int32, (d,)),
+            ("path_rank", t.path_rank, np.int32, (d,)),
+            ("node_parent", t.node_parent, np.int32, (n,)),
+            ("order", t.order, np.int32, (n,)),
+            ("position", t.position, np.int32, (n,)),
+            ("ancestor", t.ancestor, np.int32, (levels + 1, d)),
+        ):
+            _check(name, array, dtype, shape)
+        _check_range("level", t.level, -1, levels)
+        _check_range("parent", t.parent, -1, d)
+        if t.parent[0] != -1 or (t.parent[1:] >= np.arange(1, d)).any() or (t.parent[1:] < 0).any():
+            raise KernelArgumentError("parent: not in breadth-first numbers")
+        _check_range("first_child", t.first_child, 1, d + 1)
+        for name, array in (("start", t.start), ("end", t.end), ("own_start", t.own_start)):
+            _check_range(name, array, 0, n + 1)
+        if (t.start > t.own_start).any() or (t.own_start > t.end).any():
+            raise KernelArgumentError("start, own_start, end: not in order")
+        _check_range("node_parent", t.node_parent, 0, d)
+        _check_range("order", t.order, 0, n)
+        _check_range("position", t.position, 0, n)
+        _check_range("ancestor", t.ancestor, -1, d)
+        self.topology = t
+        self.domains = d
+        self.nodes = n
+        self.levels = levels
+        children = np.diff(t.first_child)
+        self.width = int(max(children.max(), (t.end - t.own_start).max(), 1))
+        self.every_domain: I32 = np.arange(d, dtype=np.int32)
+        self.everywhere: I32 = self.every_domain[CLUSTER : CLUSTER + 1]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Request:
+    """One member's request vector, checked, and whether a node holds at most one."""
+
+    vector: I64
+    exclusive: bool
+
+    @classmethod
+    def of(cls, amounts: Sequence[int], *, exclusive: bool = False) -> Request:
+        """Raises KernelArgumentError on a negative amount, OverflowError beyond int64."""
+        vector = np.array(amounts, dtype=np.int64)
+        _check_range("request", vector, 0, 2**63)
+        vector.flags.writeable = False
+        return cls(vector, exclusive)
+
+
+class Scratch:
+    """Work arrays of one planner, sized for one tree. Not to be shared between threads."""
+
+    __slots__ = ("heap", "rest", "share", "stack", "value")
+
+    def __init__(self, tree: Tree) -> None:
+        """Allocates 2 x 8 D + 20 W + 16 D bytes or so."""
+        self.share: I64 = np.zeros((2, tree.domains), np.int64)
+        self.value: I64 = np.empty((2, tree.width), np.int64)
+        self.heap: I32 = np.empty(tree.width, np.int32)
+        self.stack: I32 = np.empty((2, 2 * tree.domains + 2), np.int32)
+        self.rest: I64 = np.empty(1, np.int64)
+
+
+def capacity(free: I64, slots: I64, reason: I16, request: Request) -> I64:
+    """[N] members that fit on each node now; 0 where reason != 0.
+
+    free int64[R, N], slots int64[N], reason int16[N].
+    """
+    n = slots.shape[0]
+    _check("free", free, np.int64, (request.vector.shape[0], n))
+    _check("slots", slots, np.int64, (n,))
+    _check("reason", reason, np.int16, (n,))
+    out: I64 = np.empty(n, np.int64)
+    _capacity.capacity(free, slots, reason, request.vector, request.exclusive, out)
+    return out
+
+
+def roll_up(tree: Tree, cap: I64) -> I64:
+    """[D] sums of cap int64[N] under each domain."""
+    _check("cap", cap, np.int64, (tree.nodes,))
+    out: I64 = np.empty(tree.domains, np.int64)
+    _capacity.roll_up(tree.topology.parent, tree.topology.node_parent, cap, out)
+    return out
+
+
+def refresh_rows(
+    tree: Tree, rows: I32, free: I64, slots: I64, reason: I16, request: Request, cap: I64, sums: I64
+) -> None:
+    """Brings cap int64[N] and sums int64[D] up to date in place for `rows` int32."""
+    n = tree.nodes
+    _check("rows", rows, np.int32, (rows.shape[0],))
+    _check_range("rows", rows, 0, n)
+    _check("free", free, np.int64, (request.vector.shape[0], n))
+    _check("slots", slots, np.int64, (n,))
+    _check("reason", reason, np.int16, (n,))
+    _check("cap", cap, np.int64, (n,))
+    _check("sums", sums, np.int64, (tree.domains,))
+    t = tree.topology
+    _capacity.refresh_rows(
+        t.parent, t.node_parent, rows, free, slots, reason, request.vector,
+        request.exclusive, cap, sums,
+    )  # fmt: skip
+
+
+def take(rows: I32, request: Request, free: I64, slots: I64) -> I32:
+    """Takes one member's room on each of `rows` in place; returns the rows touched (in runs)."""
+    _check("rows", rows, np.int32, (rows.shape[0],))
+    _check_range("rows", rows, 0, slots.shape[0])
+    _check("free", free, np.int64, (request.vector.shape[0], slots.shape[0]))
+    _check("slots", slots, np.int64, (slots.shape[0],))
+    touched: I32 = np.empty(rows.shape[0], np.int32)
+    runs = _capacity.take(rows, request.vector, free, slots, touched)
+    return touched[:runs]
+
+
+def segment_sums(tree: Tree, sums: I64, size: int, segment_level: int) -> I64:
+    """[D] whole segments of `size` members under each domain at or above the level."""
+    _check("sums", sums, np.int64, (tree.domains,))
+    if size <= 0 or not 0 <= segment_level < tree.levels:
+        raise KernelArgumentError(f"segments of {size} at level {segment_level}")
+    out: I64 = np.empty(tree.domains, np.int64)
+    _capacity.segment_sums(
+        tree.topology.parent, tree.topology.level, sums, size, segment_level, out
+    )
+    return out
+
+
+def tight_nodes(tree: Tree, cap: I64, members: int, domains: I32, best: I32) -> int:
+    """Per domain of `domains`, its tightest own node that holds `members`, into best int32[D].
+
+    Returns rows compared.
+    """
+    _check("cap", cap, np.int64, (tree.nodes,))
+    _check("domains", domains, np.int32, (domains.shape[0],))
+    _check_range("domains", domains, 0, tree.domains)
+    _check("best", best, np.int32, (tree.domains,))
+    t = tree.topology
+    return _place.tight_nodes(t.own_start, t.end, t.order, cap, members, domains, best)
+
+
+def most(
+    tree: Tree, permitted: I32, sums: I64, whole: I64, n: int, size: int, segment_level: int
+) -> tuple[int, int]:
+    """Step 1: (members, domain): the most of n members that one permitted domain holds."""
+    _check_segments(tree, sums, whole, size, segment_level)
+    _check("permitted", permitted, np.int32, (permitted.shape[0],))
+    _check_range("permitted", permitted, 0, tree.domains)
+    out: I64 = np.empty(2, np.int64)
+    t = tree.topology
+    _place.most(
+        t.level, t.start, t.end, t.ancestor, permitted, sums, whole, n, size,
+        segment_level if size else -1, out,
+    )  # fmt: skip
+    return int(out[0]), int(out[1])
+
+
+def choose(
+    tree: Tree, cap: I64, sums: I64, whole: I64, tight: I32, m: int, size: int,
+    segment_level: int, required: int, within: int, preferred: int, *, single: bool,
+) -> tuple[int, int]:  # fmt: skip
+    """Steps 2 and 3: (domain, row) that holds m; row is -1 unless one node holds them all.
+
+    `tight` int32[D] comes from tight_nodes for m, or is all -1 if no node holds m. (-1, -1) if
+    nothing permitted holds m.
+    """
+    _check_segments(tree, sums, whole, size, segment_level)
+    _check("cap", cap, np.int64, (tree.nodes,))
+    _check("tight", tight, np.int32, (tree.domains,))
+    for name, value, end in (
+        ("required", required, tree.levels),
+        ("within", within, tree.domains),
+        ("preferred", preferred, tree.levels),
+    ):
+        if not -1 <= value < end:
+            raise KernelArgumentError(f"{name}: {value} outside -1 .. {end - 1}")
+    out: I64 = np.empty(2, np.int64)
+    t = tree.topology
+    _place.choose(
+        t.parent, t.level, t.start, t.end, t.path_rank, t.position, t.ancestor, cap, sums, whole,
+        tight, m, size, segment_level if size else -1, required, within, preferred, single, out,
+    )  # fmt: skip
+    return int(out[0]), int(out[1])
+
+
+def descend(
+    tree: Tree, scratch: Scratch, cap: I64, sums: I64, whole: I64, domain: int, m: int,
+    size: int, segment_level: int,
+) -> tuple[I32, int]:  # fmt: skip
+    """Steps 4 and 5: (row of each of m members by rank, rows compared).
+
+    The domain must hold m, as `choose` says it does.
+    """
+    _check_segments(tree, sums, whole, size, segment_level)
+    _check("cap", cap, np.int64, (tree.nodes,))
+    if not CLUSTER <= domain < tree.domains or m < 0:
+        raise KernelArgumentError(f"{m} members under domain {domain}")
+    t = tree.topology
+    above = bool(size) and t.level[domain] < segment_level
+    if (whole[domain] < m // size) if above else (sums[domain] < m):
+        raise KernelArgumentError(f"domain {domain} does not hold {m} members")
+    rows: I32 = np.empty(m, np.int32)
+    visited = _place.descend(
+        t.parent, t.first_child, t.level, t.start, t.end, t.own_start, t.path_rank, t.order,
+        cap, sums, whole, domain, size, segment_level if size else -1, tree.levels,
+        scratch.share, scratch.value, scratch.heap, scratch.stack, scratch.rest, rows,
+    )  # fmt: skip
+    return rows, visited
+
+
+def _check_segments(tree: Tree, sums: I64, whole: I64, size: int, segment_level: int) -> None:
+    _check("sums", sums, np.int64, (tree.domains,))
+    _check("whole", whole, np.int64, (tree.domains,))
+    if size < 0 or (size and not 0 <= segment_level < tree.levels):
+        raise KernelArgumentError(f"segments of {size} at level {segment_level}")
