@@ -1,0 +1,99 @@
+"""The command `muster`: finds the subcommand, and turns errors into exit codes.
+
+Each command is a module of `scheduler/commands/`, imported when it is named, so that
+`muster version` does not wait for NumPy. Exit codes: `scheduler/errors.py`, and 130 when
+interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from scheduler.errors import BadInputError, MusterError
+
+COMMANDS = ("generate", "trace", "replay", "compare", "plan", "validate", "demo", "version")
+"""Subcommands in the order of `muster --help`; `scheduler.commands.X` defines `command`."""
+
+INTERRUPTED = 130
+
+_PATH_ERRORS = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError)
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand's module only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order of COMMANDS."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command called `cmd_name`, or None (click then says what exists)."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"scheduler.commands.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(name="muster", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="Least severe event to log (to stderr).",
+)
+@click.option("--log-json", is_flag=True, help="Log one JSON object per line.")
+@click.pass_context
+def muster(ctx: click.Context, log_level: str, log_json: bool) -> None:
+    """Places whole gangs of pods on the network's topology, and replays recorded workloads."""
+    if ctx.invoked_subcommand == "version":
+        return  # it logs nothing, and the logging library is most of its start-up time
+    from scheduler import log
+
+    log.configure(log_level, json=log_json)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command line (default: `sys.argv`) and returns its exit code.
+
+    Errors that are the user's to mend are one line on stderr; anything else is a bug and
+    keeps its traceback.
+    """
+    try:
+        code = muster.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="muster",
+            standalone_mode=False,
+        )
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        click.echo("muster: interrupted", err=True)
+        return INTERRUPTED
+    except MusterError as error:
+        click.echo(_sentence(error), err=True)
+        return error.exit_code
+    except _PATH_ERRORS as error:
+        if error.filename is None:
+            raise
+        click.echo(f"{error.filename}: {error.strerror}", err=True)
+        return BadInputError.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def run() -> None:
+    """Entry point of the console script: `main`, then exit with its code."""
+    sys.exit(main())
+
+
+def _sentence(error: MusterError) -> str:
+    # Bad input begins with the place, as compilers write it, so that editors can jump there.
+    return str(error) if isinstance(error, BadInputError) else f"muster: {error}"

@@ -1,0 +1,1 @@
+"""Tests, by area; every file is named after the behaviour it checks."""
