@@ -1,0 +1,1 @@
+"""File edge: traces and their importers, the virtual clock, peers' policies, metrics, reports."""

@@ -1,0 +1,1 @@
+"""One module per published data set: reads its files as they are, gives a Trace."""

@@ -1,0 +1,250 @@
+"""nodes.csv and gangs.csv: what each cell means, both ways. Files are opened elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from itertools import chain, pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from scheduler.model.arrays import I64
+from scheduler.replay.csv_columns import Columns, CsvFile, Integer, Kind, Text
+from scheduler.replay.trace import (
+    WHOLE_GPU,
+    GangColumns,
+    NodeColumns,
+    ShapeRows,
+    Trace,
+    column,
+    sort_nodes,
+)
+
+_COUNT = Integer(0, 10**6)
+"""Devices, pod slots, members of a segment: more is a slip of a unit."""
+_AMOUNT = Integer(0, 2**53)
+"""Milli-CPU and bytes, far above any machine."""
+_TIME = Integer(0, 10**15)
+"""Microseconds; 31 years."""
+_INT32 = 2**31 - 1
+
+_NODE_KINDS: dict[str, Kind] = {
+    "name": Text(filled=True, keys=True),
+    "pool": Text(),
+    "model": Text(),
+    "cpu_milli": _AMOUNT,
+    "memory_bytes": _AMOUNT,
+    "gpu": _COUNT,
+    "pods": _COUNT,
+}
+_GANG_KINDS: dict[str, Kind] = {
+    "gang": Text(filled=True, keys=True),
+    "pool": Text(),
+    "shape": Text(),
+    "count": Integer(1, 10**6),
+    "submit_us": _TIME,
+    "duration_us": _TIME,
+    "priority": Integer(-_INT32, _INT32, empty=0),
+    "cpu_milli": _AMOUNT,
+    "memory_bytes": _AMOUNT,
+    "gpu": _COUNT,
+    "gpu_milli": Integer(0, WHOLE_GPU),
+    "model": Text(),
+    "min": Integer(1, _INT32, empty=0),
+    "required": Text(),
+    "preferred": Text(),
+    "segment_size": Integer(0, 10**6, empty=0),
+}
+_PER_GANG = (
+    *("pool", "submit_us", "duration_us", "priority"),
+    *("min", "required", "preferred", "segment_size"),
+)
+"""Columns on which all rows of one gang agree."""
+
+NODE_FIELDS = tuple(_NODE_KINDS)
+GANG_FIELDS = tuple(_GANG_KINDS)
+
+
+def nodes_from_csv(file: CsvFile) -> tuple[tuple[str, ...], NodeColumns]:
+    """The levels and the nodes of nodes.csv, nodes in natural order of names.
+
+    Raises BadInputError for a malformed row or a name that comes twice.
+    """
+    file.require_first(NODE_FIELDS, more=True)
+    levels = file.columns[len(NODE_FIELDS) :]
+    if "" in levels:
+        file.fail_header("a level has no name", "name every column after pods")
+    got = file.read({**_NODE_KINDS, **dict.fromkeys(levels, Text())})
+    got.check_distinct("name")
+    nodes = NodeColumns(
+        names=tuple(got.text["name"]),
+        pool=tuple(got.text["pool"]),
+        model=tuple(got.text["model"]),
+        cpu_milli=got.numbers["cpu_milli"],
+        memory_bytes=got.numbers["memory_bytes"],
+        gpu=got.numbers["gpu"],
+        pods=got.numbers["pods"],
+        labels=tuple(tuple(got.text[level]) for level in levels),
+    )
+    return levels, sort_nodes(nodes)
+
+
+def gangs_from_csv(file: CsvFile) -> tuple[GangColumns, ShapeRows]:
+    """The gangs of gangs.csv, in file order. Empty min = all members.
+
+    Raises BadInputError for a malformed row, rows of one gang that disagree or do not stand
+    together, and a minimum above the members.
+    """
+    file.require_first(GANG_FIELDS, more=False)
+    got = file.read(_GANG_KINDS)
+    starts = _starts(got)
+    offset = np.append(starts, got.rows)
+    lengths = np.diff(offset)
+    size = np.add.reduceat(got.numbers["count"], starts) if len(starts) else starts
+    _check_rows(got, np.repeat(size, lengths))
+    minimum = got.numbers["min"][starts]
+    heads = starts.tolist()
+    gangs = GangColumns(
+        keys=tuple(got.text["gang"][at] for at in heads),
+        pool=tuple(got.text["pool"][at] for at in heads),
+        submit_us=column(got.numbers["submit_us"][starts]),
+        duration_us=column(got.numbers["duration_us"][starts]),
+        priority=column(got.numbers["priority"][starts]),
+        minimum=column(np.where(minimum == 0, size, minimum)),
+        segment_size=column(got.numbers["segment_size"][starts]),
+        required=tuple(got.text["required"][at] for at in heads),
+        preferred=tuple(got.text["preferred"][at] for at in heads),
+        offset=column(offset),
+    )
+    rows = ShapeRows(
+        gang=column(np.repeat(np.arange(len(starts)), lengths)),
+        shape=tuple(got.text["shape"]),
+        count=got.numbers["count"],
+        cpu_milli=got.numbers["cpu_milli"],
+        memory_bytes=got.numbers["memory_bytes"],
+        gpu=got.numbers["gpu"],
+        gpu_milli=got.numbers["gpu_milli"],
+        model=tuple(got.text["model"]),
+    )
+    return gangs, rows
+
+
+def _starts(got: Columns) -> I64:
+    """[G] first row of each gang."""
+    keys = got.text["gang"]
+    starts = [row for row, key in enumerate(keys) if row == 0 or key != keys[row - 1]]
+    if len({keys[row] for row in starts}) == len(starts):
+        return np.array(starts, np.int64)
+    seen: set[str] = set()
+    for row in starts:
+        if keys[row] in seen:
+            what = f"gang {keys[row]} has rows further up already"
+            got.fail(row, what, "put all rows of a gang together, or rename one of the gangs")
+        seen.add(keys[row])
+    raise AssertionError("no gang comes twice")
+
+
+def _check_rows(got: Columns, size: I64) -> None:
+    """What no single cell shows. `size` is the members of each row's gang, [R]."""
+    keys, gpu, milli = got.text["gang"], got.numbers["gpu"], got.numbers["gpu_milli"]
+    _check_agreement(got)
+    got.check(
+        got.numbers["min"] > size,
+        lambda row: f"min is {got.numbers['min'][row]}, gang {keys[row]} has {size[row]} members",
+        "lower min, or leave it empty for all",
+    )
+    got.check(
+        size > _INT32,
+        lambda row: f"gang {keys[row]} has {size[row]} members",
+        f"a gang has at most {_INT32}",
+    )
+    got.check(
+        (gpu > 0) != (milli > 0),
+        lambda row: f"gpu is {gpu[row]} but gpu_milli is {milli[row]}",
+        "gpu_milli is 1000 for whole devices, less for a share of one, 0 without a GPU",
+    )
+    got.check(
+        (gpu > 1) & (milli < WHOLE_GPU),
+        lambda row: f"asks for {milli[row]} milli of each of {gpu[row]} GPUs",
+        "only a single device can be shared",
+    )
+
+
+def _check_agreement(got: Columns) -> None:
+    """Refuse a row that gives its gang another value than the row above did."""
+    keys = got.text["gang"]
+    same_gang = _repeats(keys)
+    if not same_gang.any():
+        return
+    for name in _PER_GANG:
+        if name in got.numbers:
+            values = got.numbers[name]
+            same = values == np.concatenate((values[:1], values[:-1]))
+        else:
+            same = _repeats(got.text[name])
+        bad = same_gang & ~same
+        if bad.any():
+            row = int(bad.argmax())
+            what = f"{name} of gang {keys[row]} is not what the line above says"
+            got.fail(row, what, f"give all rows of a gang the same {name}")
+
+
+def _repeats(cells: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """[len(cells)] whether a cell is that of the row above."""
+    equal = (above == cell for above, cell in pairwise(cells))
+    return np.fromiter(chain((False,) if cells else (), equal), bool, len(cells))
+
+
+def nodes_to_csv(trace: Trace) -> bytes:
+    """nodes.csv of `trace`, in natural order of names."""
+    nodes = trace.nodes
+    numbers = (nodes.cpu_milli, nodes.memory_bytes, nodes.gpu, nodes.pods)
+    rows = zip(
+        *(nodes.names, nodes.pool, nodes.model),
+        *(values.tolist() for values in numbers),
+        *nodes.labels,
+        strict=True,
+    )
+    return _csv_bytes((*NODE_FIELDS, *trace.levels), rows, len(nodes))
+
+
+def gangs_to_csv(trace: Trace) -> bytes:
+    """gangs.csv of `trace`; min stays empty where it is all, segment_size where it is none."""
+    gangs, rows = trace.gangs, trace.rows
+    at = rows.gang
+    minimum = ["" if m == n else str(m) for m, n in zip(gangs.minimum, trace.sizes(), strict=True)]
+    segment = [str(s) if s else "" for s in gangs.segment_size.tolist()]
+    of = at.tolist()
+    cells: dict[str, Iterable[object]] = {
+        "gang": (gangs.keys[g] for g in of),
+        "pool": (gangs.pool[g] for g in of),
+        "shape": rows.shape,
+        "count": rows.count.tolist(),
+        "submit_us": gangs.submit_us[at].tolist(),
+        "duration_us": gangs.duration_us[at].tolist(),
+        "priority": gangs.priority[at].tolist(),
+        "cpu_milli": rows.cpu_milli.tolist(),
+        "memory_bytes": rows.memory_bytes.tolist(),
+        "gpu": rows.gpu.tolist(),
+        "gpu_milli": rows.gpu_milli.tolist(),
+        "model": rows.model,
+        "min": (minimum[g] for g in of),
+        "required": (gangs.required[g] for g in of),
+        "preferred": (gangs.preferred[g] for g in of),
+        "segment_size": (segment[g] for g in of),
+    }
+    table = zip(*(cells[name] for name in GANG_FIELDS), strict=True)
+    return _csv_bytes(GANG_FIELDS, table, len(rows))
+
+
+def _csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]], count: int) -> bytes:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    text = buffer.getvalue()
+    if text.count("\n") != count + 1 or "\r" in text:
+        raise ValueError("a name in the trace holds a line break")
+    return text.encode()
