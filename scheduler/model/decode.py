@@ -38,6 +38,8 @@ from scheduler.model.shape import Shape
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FINISHED = ("Succeeded", "Failed")
+MOST_MEMBERS = 10**6
+"""Pods of one controller; more is a slip of the pen, and a column of them would fill memory."""
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 _BOUND = "pv.kubernetes.io/bind-completed"
 
@@ -322,8 +324,9 @@ def _controller(
     indexed: bool = False,
 ) -> Controller:
     key = _named(kind, meta)
-    if wanted < 0 or first < 0:
-        raise ObjectError(key, f"wants {wanted} pods from ordinal {first}")
+    if not 0 <= wanted <= MOST_MEMBERS or not 0 <= first <= MOST_MEMBERS:
+        text = f"wants {wanted} pods from ordinal {first}; Muster reads 0 to {MOST_MEMBERS}"
+        raise ObjectError(key, text)
     return Controller(
         kind=kind,
         namespace=meta.namespace,

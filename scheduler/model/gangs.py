@@ -153,11 +153,10 @@ def _gang(
     wanted = _wanted(label, controller, [pods[at] for at in members], problems)
     annotations = controller.annotations if controller else pods[members[0]].annotations
     wishes, ignored = read_wishes(annotations, levels)
-    minimum = wanted
-    if wishes.min_available > wanted:
-        problems.append(f"min-available {wishes.min_available} is more than the {wanted} wanted")
-    elif wishes.min_available:
-        minimum = wishes.min_available
+    minimum = wishes.min_available or wanted
+    if minimum > wanted:
+        problems.append(f"min-available {minimum} is more than the {wanted} wanted: ignored")
+        minimum = wanted
     priorities = sorted({pods[at].priority for at in members})
     if len(priorities) > 1:
         problems.append(f"members have priorities {priorities}: the lowest counts")
@@ -203,7 +202,7 @@ def _wanted(
         return max(controller.wanted, there)
     if not label:
         return 1
-    sizes = sorted({pod.labels.get(GANG_SIZE_LABEL, "") for pod in members}, key=natural_key)
+    sizes = sorted({pod.labels.get(GANG_SIZE_LABEL, "") for pod in members})
     number = _in_range(sizes[0]) if len(sizes) == 1 and _NUMBER.fullmatch(sizes[0]) else None
     if number is None or number < 1:
         problems.append(f"label {GANG_SIZE_LABEL} is {' and '.join(map(repr, sizes))}: ignored")

@@ -16,9 +16,12 @@ def natural_key(name: str) -> NaturalKey:
     that differ only in leading zeros (`n01`, `n1`) tie on the runs and are told apart by
     code point, so the order is total and the same on every machine.
     """
-    runs = tuple(
-        (0, int(part), "") if part[0] in "0123456789" else (1, 0, part)
-        for part in _DIGITS.split(name)
-        if part
-    )
-    return runs, name
+    return tuple(_run(part) for part in _DIGITS.split(name) if part), name
+
+
+def _run(part: str) -> tuple[int, int, str]:
+    if part[0] not in "0123456789":
+        return 1, 0, part
+    # Length, then digits: the order of numbers, without turning them into some.
+    digits = part.lstrip("0")
+    return 0, len(digits), digits

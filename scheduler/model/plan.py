@@ -97,3 +97,7 @@ class Rejection:
     """(reason, nodes) that no filter let through, most nodes first."""
     blocked_by: tuple[str, ...] = ()
     """Holds and claims of others on eligible nodes, as text, that keep it out."""
+    required: str = ""
+    """Name of the required level, empty if none is."""
+    proved: bool = True
+    """False: not found within the budget; a place may exist."""

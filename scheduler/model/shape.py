@@ -16,8 +16,9 @@ class Shape:
     affinity: required node affinity, terms ORed; None = none asked, () = matches nothing.
     tolerations: as the pod carries them, sorted.
     tokens: names of what one node can give to one pod only: host ports (`port:TCP/8080`) and
-        a gang's required anti-affinity to itself on nodes (`apart:<gang key>`). A shape with
-        a token fits a node at most once.
+        pods' required anti-affinity to their own kind on nodes (`apart:NAMESPACE/SELECTOR`).
+        Two of them may clash without being equal: see `filters/tokens.py`. A shape with a
+        token fits a node at most once.
     """
 
     requests: tuple[int, ...]

@@ -1,0 +1,253 @@
+"""A live cluster, from `kubectl get nodes,pods,statefulsets,jobs,replicasets,pvc -A -o json`.
+
+The trace holds the nodes and the gangs that wait; run times are unknown and 0. Pods on nodes
+(of every scheduler) are folded into what is used there, and so is a waiting pod that is pinned
+to one node by name. Every waiting pod counts, whichever scheduler it names: the question is
+where Muster would put it. PersistentVolumes are read too where the dump has them (add `pv`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from scheduler.errors import BadInputError
+from scheduler.model import decode
+from scheduler.model.decode import Node, ObjectError, Pod
+from scheduler.model.names import natural_key
+from scheduler.model.resources import CPU, GPU, MEMORY, ResourceOrder
+from scheduler.model.wishes import Level
+from scheduler.replay.importers.kubectl_gangs import Dump, WaitingGangs, seat_of
+from scheduler.replay.importers.levels import detect_levels
+from scheduler.replay.snapshot_dir import SCHEMA_VERSION, ClusterFile, GangEntry, NodeEntry
+from scheduler.replay.trace import (
+    WHOLE_GPU,
+    GangColumns,
+    NodeColumns,
+    ShapeRows,
+    Trace,
+    column,
+)
+
+COMMAND = "kubectl get nodes,pods,statefulsets,jobs,replicasets,pvc -A -o json"
+GPU_MODEL_LABEL = "nvidia.com/gpu.product"
+_MOST_AMOUNT = 2**53
+_MOST_COUNT = 10**6
+"""Limits of nodes.csv and gangs.csv, far above any machine: more is a slip of a unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterImport:
+    """What a dump becomes: both go to `snapshot_dir.write_snapshot`."""
+
+    trace: Trace
+    cluster: ClusterFile
+
+
+_READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "Node": ("nodes", decode.decode_node),
+    "Pod": ("pods", decode.decode_pod),
+    "StatefulSet": ("controllers", decode.decode_stateful_set),
+    "ReplicaSet": ("controllers", decode.decode_replica_set),
+    "Job": ("controllers", decode.decode_job),
+    "PersistentVolumeClaim": ("claims", decode.decode_claim),
+    "PersistentVolume": ("disks", decode.decode_volume),
+}
+
+
+def import_kubectl(
+    dump: Path, *, levels: Sequence[Level] | None = None, skip_bad: bool = False
+) -> ClusterImport:
+    """The cluster in file `dump`. `levels` root first; None = detect well-known labels.
+
+    Raises BadInputError if the file is no List, for the first malformed object (with
+    `skip_bad` it is left out and counted instead), and if there is no node.
+    """
+    try:
+        data = dump.read_bytes()
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
+        raise BadInputError(dump, None, what, f"save the output of `{COMMAND}`") from error
+    try:
+        found = read_dump(data)
+    except msgspec.DecodeError as error:
+        what = f"is not a List of objects: {error}"
+        raise BadInputError(dump, None, what, f"save the output of `{COMMAND}`") from error
+    if found.problems and not skip_bad:
+        first = found.problems[0]
+        do = "correct the object, or leave it out with --skip-bad"
+        raise BadInputError(dump, None, f"{first.key}: {first.what}", do)
+    if not found.nodes:
+        raise BadInputError(dump, None, "has no Node", f"save the output of `{COMMAND}`")
+    cluster, dropped = fold(found, tuple(levels) if levels is not None else None)
+    source = f"{COMMAND}; {dump.name} sha256 {hashlib.sha256(data).hexdigest()}"
+    return ClusterImport(_trace(cluster, source, dropped), cluster)
+
+
+def read_dump(data: bytes) -> Dump:
+    """Objects of a List, each on its own. Raises msgspec.DecodeError if it is no List."""
+    dump = Dump()
+    for raw in decode.decode_list(data):
+        try:
+            kind, found = decode.decode_item(raw)
+            if found is not None:
+                place, read = _READERS[kind]
+                value = read(found)
+                _refuse_absurd(kind, value)
+                getattr(dump, place).append(value)
+        except ObjectError as error:
+            dump.problems.append(error)
+    return dump
+
+
+def _refuse_absurd(kind: str, value: object) -> None:
+    """Amounts that parse, but are no machine's. Raises ObjectError."""
+    if isinstance(value, Node):
+        key, amounts, slots = f"Node {value.name}", value.allocatable, value.slots
+    elif isinstance(value, Pod):
+        key, amounts, slots = f"{kind} {value.key}", value.request, 0
+    else:
+        return
+    for name, amount in amounts.items():
+        if amount > (_MOST_COUNT if name == GPU else _MOST_AMOUNT):
+            raise ObjectError(key, f"{name} is {amount}, more than any machine has")
+    if slots > _MOST_COUNT:
+        raise ObjectError(key, f"pods is {slots}, more than any machine takes")
+
+
+def fold(dump: Dump, levels: tuple[Level, ...] | None) -> tuple[ClusterFile, dict[str, int]]:
+    """The cluster, and how many objects of the dump are not in it, by reason."""
+    dropped = Counter(f"malformed {error.key.split()[0]}" for error in dump.problems)
+    nodes = sorted(dump.nodes, key=lambda node: natural_key(node.name))
+    if levels is None:
+        levels = detect_levels([node.labels for node in nodes])
+    order = ResourceOrder.of(
+        {name for node in nodes for name in node.allocatable}
+        | {name for pod in dump.pods for name, amount in pod.request.items() if amount}
+        | {name for c in dump.controllers for name, amount in c.template.request.items() if amount}
+    )
+    file = ClusterFile(
+        schema_version=SCHEMA_VERSION,
+        levels=list(levels),
+        resources=list(order.names),
+        shapes=[],
+        nodes=_node_entries(nodes, dump.pods, dropped),
+        gangs=[],
+        notes=[str(error) for error in dump.problems],
+    )
+    WaitingGangs(dump, order, file, dropped).fill(levels)
+    return file, dict(sorted(dropped.items()))
+
+
+def _node_entries(
+    nodes: Sequence[Node], pods: Sequence[Pod], dropped: Counter[str]
+) -> list[NodeEntry]:
+    entries = {
+        node.name: NodeEntry(
+            name=node.name,
+            labels=dict(sorted(node.labels.items())),
+            taints=list(node.taints),
+            cordoned=node.unschedulable,
+            allocatable=dict(sorted(node.allocatable.items())),
+            slots=node.slots,
+        )
+        for node in nodes
+    }
+    for pod in pods:
+        seat = seat_of(pod)
+        if pod.finished or not seat:
+            continue
+        entry = entries.get(seat)
+        if entry is None:
+            dropped["pod on an unknown node"] += 1
+            continue
+        entry.pods += 1
+        for name, amount in pod.request.items():
+            if amount:
+                entry.used[name] = entry.used.get(name, 0) + amount
+        entry.tokens += pod.shape.tokens
+    for entry in entries.values():
+        entry.tokens = sorted(set(entry.tokens))
+        entry.used = dict(sorted(entry.used.items()))
+    return list(entries.values())
+
+
+def _trace(cluster: ClusterFile, source: str, dropped: Mapping[str, int]) -> Trace:
+    gangs = [gang for gang in cluster.gangs if not gang.waits_for]
+    rows = [(at, shape, n) for at, gang in enumerate(gangs) for shape, n in _alike(gang.shapes)]
+    amounts = np.array([cluster.shapes[shape].requests for _, shape, _ in rows], np.int64).reshape(
+        len(rows), len(cluster.resources)
+    )
+    gpu = _of(cluster, amounts, GPU)
+    start = min((gang.ready_us for gang in gangs), default=0)
+    return Trace(
+        name="cluster",
+        source=source,
+        licence="none: describes one cluster at one moment",
+        levels=tuple(level.name for level in cluster.levels),
+        nodes=_trace_nodes(cluster),
+        gangs=GangColumns(
+            keys=_distinct(gangs),
+            pool=("",) * len(gangs),
+            submit_us=column(gang.ready_us - start for gang in gangs),
+            duration_us=column(0 for _ in gangs),
+            priority=column(gang.priority for gang in gangs),
+            minimum=column(gang.minimum for gang in gangs),
+            segment_size=column(gang.segment_size for gang in gangs),
+            required=tuple(gang.required for gang in gangs),
+            preferred=tuple(gang.preferred for gang in gangs),
+            offset=column(np.searchsorted([at for at, _, _ in rows], range(len(gangs) + 1))),
+        ),
+        rows=ShapeRows(
+            gang=column(at for at, _, _ in rows),
+            shape=tuple(f"shape-{shape}" for _, shape, _ in rows),
+            count=column(n for _, _, n in rows),
+            cpu_milli=column(_of(cluster, amounts, CPU)),
+            memory_bytes=column(_of(cluster, amounts, MEMORY)),
+            gpu=column(gpu),
+            gpu_milli=column(np.where(gpu > 0, WHOLE_GPU, 0)),
+            model=("",) * len(rows),
+        ),
+        dropped_rows=dropped,
+    )
+
+
+def _distinct(gangs: Sequence[GangEntry]) -> tuple[str, ...]:
+    """Names; one that comes twice (an object and its successor) with its key behind it."""
+    seen = Counter(gang.name for gang in gangs)
+    return tuple(g.name if seen[g.name] == 1 else f"{g.name}#{g.key}" for g in gangs)
+
+
+def _alike(shapes: Sequence[int]) -> list[tuple[int, int]]:
+    """(shape, members), shapes rising."""
+    return sorted(Counter(shapes).items())
+
+
+def _of(cluster: ClusterFile, amounts: np.ndarray, name: str) -> Any:
+    """[rows] one resource of each row; 0 where the cluster has none of it."""
+    if name not in cluster.resources:
+        return np.zeros(len(amounts), np.int64)
+    return amounts[:, cluster.resources.index(name)]
+
+
+def _trace_nodes(cluster: ClusterFile) -> NodeColumns:
+    nodes = cluster.nodes
+    return NodeColumns(
+        names=tuple(node.name for node in nodes),
+        pool=("",) * len(nodes),
+        model=tuple(node.labels.get(GPU_MODEL_LABEL, "") for node in nodes),
+        cpu_milli=column(node.allocatable.get(CPU, 0) for node in nodes),
+        memory_bytes=column(node.allocatable.get(MEMORY, 0) for node in nodes),
+        gpu=column(node.allocatable.get(GPU, 0) for node in nodes),
+        pods=column(node.slots for node in nodes),
+        labels=tuple(
+            tuple(node.labels.get(level.label, "") for node in nodes) for level in cluster.levels
+        ),
+    )

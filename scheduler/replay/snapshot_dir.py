@@ -1,0 +1,284 @@
+"""A snapshot directory: a trace directory plus `cluster.json`, what only a live cluster has.
+
+nodes.csv and gangs.csv are what replay reads; cluster.json adds labels, taints, cordons, other
+resources, pods that are bound (folded per node) and waiting gangs with their shapes, ranks and
+pins. `load_snapshot` builds the planner's columns from cluster.json alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from scheduler.errors import BadInputError
+from scheduler.model.arrays import I64, frozen
+from scheduler.model.constraints import Taint
+from scheduler.model.names import natural_key
+from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_PIN, NO_ROW, Pending
+from scheduler.model.resources import INT64_MAX, ResourceOrder
+from scheduler.model.shape import Shape
+from scheduler.model.snapshot import CORDONED, LabelColumn, Snapshot
+from scheduler.model.topology import Topology
+from scheduler.model.topology_build import build_topology
+from scheduler.model.wishes import Level
+from scheduler.replay.trace import Trace, column
+from scheduler.replay.trace_io import changed_files, read_manifest, write_trace
+
+CLUSTER_FILE = "cluster.json"
+SCHEMA_VERSION = 1
+
+Amount = Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
+Number32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
+Rank = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+Moment = Annotated[int, msgspec.Meta(ge=-INT64_MAX, le=INT64_MAX)]
+
+
+class NodeEntry(msgspec.Struct, kw_only=True):
+    """One node. `used` and `pods` sum up everything bound or pinned to it."""
+
+    name: str
+    labels: dict[str, str] = {}
+    taints: list[Taint] = []
+    cordoned: bool = False
+    allocatable: dict[str, Amount] = {}
+    slots: Amount = 0
+    """Allocatable pods."""
+    used: dict[str, Amount] = {}
+    pods: Amount = 0
+    tokens: list[str] = []
+
+
+class GangEntry(msgspec.Struct, kw_only=True):
+    """One gang that waits: its members without a node, by rising rank, as columns."""
+
+    key: str
+    name: str
+    minimum: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
+    """Least number of these members worth placing."""
+    required: str = ""
+    preferred: str = ""
+    segment_size: Rank = 0
+    segment_topology: str = ""
+    priority: Number32 = 0
+    ready_us: Moment = 0
+    """When its last member was created, since 1970."""
+    single: bool = False
+    waits_for: Rank = 0
+    """Members that must exist before it may be planned; 0 = it is complete."""
+    bound: dict[str, Rank] = {}
+    """Node -> its members there already."""
+    pods: list[str] = []
+    """Names; empty for a member that its controller has not created yet."""
+    ranks: list[Rank] = []
+    shapes: list[Rank] = []
+    pins: list[Number32] = []
+    """Index into the file's pins per member, or -1."""
+    unsupported: list[str] = []
+    """Rules of kube-scheduler that it asks for and this plan does not check."""
+
+
+class ClusterFile(msgspec.Struct, kw_only=True):
+    """cluster.json."""
+
+    schema_version: int
+    levels: list[Level]
+    resources: list[str]
+    shapes: list[Shape]
+    nodes: list[NodeEntry]
+    gangs: list[GangEntry]
+    pins: list[list[str]] = []
+    """Node names that a pinned member may use."""
+    notes: list[str] = []
+    """What was ignored or could not be checked when the snapshot was taken."""
+
+
+def write_snapshot(trace: Trace, cluster: ClusterFile, out: Path) -> None:
+    """Write both as directory `out`. Raises UsageError if `out` is taken."""
+    text = msgspec.json.format(msgspec.json.encode(cluster, order="sorted"), indent=1)
+    write_trace(trace, out, {CLUSTER_FILE: text + b"\n"})
+
+
+def load_snapshot(directory: Path) -> tuple[Snapshot, Pending]:
+    """The cluster and its complete waiting gangs. Raises BadInputError."""
+    cluster = read_cluster(directory)
+    try:
+        snapshot = snapshot_of(cluster)
+        return snapshot, pending_of(cluster, snapshot)
+    except (ValueError, KeyError, OverflowError) as error:
+        what = error.args[0] if error.args else error
+        do = "take the snapshot again"
+        raise BadInputError(directory / CLUSTER_FILE, None, str(what), do) from error
+
+
+def read_cluster(directory: Path) -> ClusterFile:
+    """cluster.json as it stands. Raises BadInputError, also if its hash is not the manifest's."""
+    file = directory / CLUSTER_FILE
+    do = "take the snapshot again (muster snapshot, muster trace import kubectl)"
+    if CLUSTER_FILE in changed_files(directory, read_manifest(directory)):
+        raise BadInputError(file, None, "is not the file whose sha256 the manifest names", do)
+    try:
+        cluster = msgspec.json.decode(file.read_bytes(), type=ClusterFile)
+    except OSError as error:
+        what = f"cannot be read: {error.strerror or error}"
+        raise BadInputError(file, None, what, do) from error
+    except msgspec.DecodeError as error:
+        raise BadInputError(file, None, str(error), do) from error
+    if cluster.schema_version != SCHEMA_VERSION:
+        what = f"schema_version is {cluster.schema_version}, this program reads {SCHEMA_VERSION}"
+        raise BadInputError(file, None, what, do)
+    return cluster
+
+
+def snapshot_of(cluster: ClusterFile) -> Snapshot:
+    """The node columns. Raises ValueError for what does not fit together."""
+    nodes = sorted(cluster.nodes, key=lambda node: natural_key(node.name))
+    names = tuple(node.name for node in nodes)
+    if len(set(names)) < len(names):
+        raise ValueError("two nodes have the same name")
+    order = ResourceOrder(tuple(cluster.resources))
+    for shape in cluster.shapes:
+        if len(shape.requests) != len(order) or min(shape.requests, default=0) < 0:
+            raise ValueError(f"shape {shape.requests} is no request over {order.names}")
+    allocatable = _amounts(order, [node.allocatable for node in nodes])
+    sets, set_of = _numbered(tuple(node.taints) for node in nodes)
+    return Snapshot(
+        generation=1,
+        resources=order,
+        names=names,
+        topology=_topology(cluster.levels, nodes),
+        allocatable=frozen(allocatable),
+        free=frozen(allocatable - _amounts(order, [node.used for node in nodes])),
+        slots=frozen(np.array([node.slots - node.pods for node in nodes], np.int64)),
+        flags=frozen(np.array([CORDONED if node.cordoned else 0 for node in nodes], np.uint8)),
+        taint_sets=sets,
+        taint_set=frozen(np.array(set_of, np.int32)),
+        labels=_label_columns([node.labels for node in nodes]),
+        tokens=_tokens(nodes),
+        shapes=tuple(cluster.shapes),
+    )
+
+
+def _amounts(order: ResourceOrder, given: Sequence[Mapping[str, int]]) -> I64:
+    """[R, N]"""
+    rows = [order.vector(amounts) for amounts in given]
+    shape = (len(given), len(order))
+    return np.ascontiguousarray(np.array(rows, np.int64).reshape(shape).T)
+
+
+def _topology(levels: Sequence[Level], nodes: Sequence[NodeEntry]) -> Topology:
+    return build_topology(
+        [level.name for level in levels],
+        [node.name for node in nodes],
+        [[node.labels.get(level.label) for level in levels] for node in nodes],
+    )
+
+
+T = TypeVar("T")
+
+
+def _numbered(values: Iterable[T]) -> tuple[tuple[T, ...], list[int]]:
+    """Distinct values by first use, and the number of each."""
+    number: dict[T, int] = {}
+    of = [number.setdefault(value, len(number)) for value in values]
+    return tuple(number), of
+
+
+def _label_columns(labels: Sequence[Mapping[str, str]]) -> dict[str, LabelColumn]:
+    at: dict[str, list[int]] = {}
+    found: dict[str, list[str]] = {}
+    for row, of_node in enumerate(labels):
+        for key, value in of_node.items():
+            at.setdefault(key, []).append(row)
+            found.setdefault(key, []).append(value)
+    columns: dict[str, LabelColumn] = {}
+    for key in sorted(at):
+        values, codes = _numbered(found[key])
+        code = np.full(len(labels), -1, np.int32)
+        code[at[key]] = codes
+        columns[key] = LabelColumn(key, values, frozen(code))
+    return columns
+
+
+def _tokens(nodes: Sequence[NodeEntry]) -> dict[str, npt.NDArray[np.int32]]:
+    rows: dict[str, list[int]] = {}
+    for row, node in enumerate(nodes):
+        for token in sorted(set(node.tokens)):
+            rows.setdefault(token, []).append(row)
+    return {token: frozen(np.array(rows[token], np.int32)) for token in sorted(rows)}
+
+
+def pending_of(cluster: ClusterFile, snapshot: Snapshot) -> Pending:
+    """The complete gangs, in file order. Raises ValueError for what does not fit together."""
+    gangs = [gang for gang in cluster.gangs if not gang.waits_for]
+    if len({gang.key for gang in gangs}) < len(gangs):
+        raise ValueError("two gangs have the same key")
+    level = {entry.name: at for at, entry in enumerate(cluster.levels)} | {"": NO_LEVEL}
+    row_of = {name: row for row, name in enumerate(snapshot.names)}
+    for gang in gangs:
+        _check(gang, cluster, level)
+    members = [len(gang.ranks) for gang in gangs]
+    return Pending(
+        key=tuple(gang.key for gang in gangs),
+        name=tuple(gang.name for gang in gangs),
+        offset=column((0, *np.cumsum(members, dtype=np.int64).tolist()), np.int64),
+        minimum=column((gang.minimum for gang in gangs), np.int32),
+        required=column((level[gang.required] for gang in gangs), np.int8),
+        preferred=column((level[gang.preferred] for gang in gangs), np.int8),
+        segment_size=column((gang.segment_size for gang in gangs), np.int32),
+        segment_level=column((level[gang.segment_topology] for gang in gangs), np.int8),
+        home=column((_home(gang, level, snapshot, row_of) for gang in gangs), np.int32),
+        single=column((gang.single for gang in gangs), np.uint8),
+        repair=column((bool(gang.bound) for gang in gangs), np.uint8),
+        priority=column((gang.priority for gang in gangs), np.int32),
+        ready_us=column((gang.ready_us for gang in gangs), np.int64),
+        expected_us=column((0 for _ in gangs), np.int64),
+        pool=column((0 for _ in gangs), np.int32),
+        rank=column((rank for gang in gangs for rank in gang.ranks), np.int32),
+        shape=column((shape for gang in gangs for shape in gang.shapes), np.int32),
+        held_row=column((NO_ROW for gang in gangs for _ in gang.ranks), np.int32),
+        pin=column((pin for gang in gangs for pin in gang.pins), np.int32),
+        pins=tuple(
+            column(sorted({row_of[name] for name in names if name in row_of}), np.int32)
+            for names in cluster.pins
+        ),
+    )
+
+
+def _check(gang: GangEntry, cluster: ClusterFile, level: Mapping[str, int]) -> None:
+    n = len(gang.ranks)
+    if not n or {len(gang.shapes), len(gang.pins), len(gang.pods)} != {n}:
+        raise ValueError(f"gang {gang.name}: pods, ranks, shapes and pins must be {n} each, not 0")
+    if gang.ranks != sorted(set(gang.ranks)) or gang.minimum > n:
+        raise ValueError(f"gang {gang.name}: ranks must rise, minimum is at most {n}")
+    for name in (gang.required, gang.preferred, gang.segment_topology):
+        if name not in level:
+            raise ValueError(f"gang {gang.name}: there is no level {name!r}")
+    if bool(gang.segment_size) != bool(gang.segment_topology):
+        raise ValueError(f"gang {gang.name}: segments need a size and a level")
+    if max(gang.shapes) >= len(cluster.shapes):
+        raise ValueError(f"gang {gang.name}: there is no shape {max(gang.shapes)}")
+    if not all(NO_PIN <= pin < len(cluster.pins) for pin in gang.pins):
+        raise ValueError(f"gang {gang.name}: pins must be {NO_PIN} to {len(cluster.pins) - 1}")
+
+
+def _home(
+    gang: GangEntry, level: Mapping[str, int], snapshot: Snapshot, row_of: Mapping[str, int]
+) -> int:
+    """Domain of the required, else the preferred level with most bound members."""
+    at = level[gang.required] if gang.required else level[gang.preferred]
+    if at == NO_LEVEL:
+        return NO_DOMAIN
+    tree = snapshot.topology
+    members: dict[int, int] = {}
+    for node, count in gang.bound.items():
+        domain = tree.domain_of(row_of[node], at) if node in row_of else NO_DOMAIN
+        if domain != NO_DOMAIN:
+            members[domain] = members.get(domain, 0) + count
+    if not members:
+        return NO_DOMAIN
+    return min(members, key=lambda d: (-members[d], int(tree.path_rank[d])))
