@@ -1,0 +1,1 @@
+"""The only mutable model, with one writer: cache, holds, claims, queue; freeze() -> Snapshot."""

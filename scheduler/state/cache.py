@@ -1,0 +1,149 @@
+"""The cache: one writer tells it what happened, freeze() shows the planner where things stand.
+
+    events (nodes, pods)   enqueue   assume / confirm / forget / release   hold, claim
+            |                 |                    |                           |
+        NodeTable           Queue           GangBook, PodTable        HoldTable, ClaimBook
+            |   Account.charge: used, pods_used, tokens  |                     |
+            +------------------------+-------------------+---------------------+
+                                     | freeze(now): dirty rows only
+                              FrozenColumns -> Snapshot   pending(now, snapshot, policy) -> Pending
+
+Rows that callers pass (of a plan) are rows of the last snapshot; they stay valid until the next
+freeze(). An illegal step raises IllegalTransitionError and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from scheduler import kernel
+from scheduler.model.arrays import frozen
+from scheduler.model.pending import Pending
+from scheduler.model.plan import Plan
+from scheduler.model.policy import Order, Policy
+from scheduler.model.resources import ResourceOrder
+from scheduler.model.snapshot import Capacity, Snapshot
+from scheduler.state.capacity import CapacityCache
+from scheduler.state.claims import Claim, DomainPath
+from scheduler.state.gather import Gatherer
+from scheduler.state.holds import HoldLimits
+from scheduler.state.lifecycle import GangState, Step
+from scheduler.state.nodes import Level, NodeSpec
+from scheduler.state.workloads import Workloads
+
+
+class Cache(Workloads):
+    """The mutable model behind the planner. Not to be shared between threads."""
+
+    def __init__(
+        self,
+        resources: ResourceOrder,
+        levels: Sequence[Level] = (),
+        *,
+        order: Order = Order.PRIORITY,
+        settle_us: int = 0,
+        limits: HoldLimits | None = None,
+    ) -> None:
+        """`levels` root first; `settle_us`: a node younger than this takes no gang."""
+        super().__init__(resources, levels, order=order, settle_us=settle_us, limits=limits)
+        self.capacities = CapacityCache()
+        self._wanted: set[int] = set()
+        self._gatherer = Gatherer(self.queue, self.book, self.holds, self.frozen)
+
+    # ---- nodes and claims
+
+    def upsert_node(self, spec: NodeSpec) -> None:
+        """A node appeared or changed. Raises ValueError on a vector of another length."""
+        self.nodes.upsert(spec)
+
+    def remove_node(self, name: str) -> bool:
+        """A node is gone; its pods stay counted and count again when it comes back."""
+        return self.nodes.remove(name)
+
+    def claim(self, path: DomainPath, owner: str, priority: int, deadline_us: int) -> None:
+        """Reserves a domain for a gang until a deadline."""
+        self.claims.make(Claim(path, owner, priority, deadline_us))
+
+    def drop_claim(self, owner: str) -> bool:
+        """Gives up the claims of a gang; False if it has none."""
+        return self.claims.drop(owner)
+
+    # ---- the cycle
+
+    def pending(self, now_us: int, snapshot: Snapshot, policy: Policy) -> Pending:
+        """Gangs worth trying on `snapshot`: those never tried, and those whose gate is open.
+
+        Leaving the others out never changes what a scan of the whole queue would place, as far as
+        rejections are proved (a search that gave up is repeated when room appears or its back-off
+        ends). Raises StaleSnapshotError if the snapshot is not the last one.
+        """
+        snapshot.check_fresh()
+        self._end_back_offs(now_us)
+        kept = {number: self.capacities.get(number) for number in snapshot.capacities}
+        indices = self.queue.worth_trying(policy, now_us, kept, self.frozen.room, self.claims.epoch)
+        pending, entries = self._gatherer.pending(indices, snapshot)
+        self.queue.hand_out(pending, entries)
+        return pending
+
+    def _end_back_offs(self, now_us: int) -> None:
+        for key in self.queue.end_back_offs(now_us):
+            record = self.book.get(key)
+            if record.state is GangState.BACKING_OFF:
+                record.step(Step.RETRY)
+
+    def note(self, pending: Pending, plan: Plan, now_us: int) -> None:
+        """Remembers who was rejected. Call it after plan(), before the next pending().
+
+        Every gang that the plan places must be assumed; if one is not, call retry_all().
+        """
+        self.queue.note(pending, plan, now_us)
+
+    def retry_all(self) -> None:
+        """A plan was not carried out as decided: those it rejected are tried again."""
+        self.queue.retry_all()
+
+    def want_capacity(self, shape: int) -> None:
+        """From now on every snapshot carries the capacities of this shape number."""
+        self._wanted.add(shape)
+
+    def freeze(self, now_us: int, shapes: Iterable[int] | None = None) -> Snapshot:
+        """What is known at `now_us` as a Snapshot; only rows that changed are touched.
+
+        shapes: numbers whose capacities come with it, besides those wanted always (see
+            want_capacity); None = of everybody who waits.
+        Earlier snapshots turn stale: using one raises StaleSnapshotError.
+        """
+        self.holds.expire(now_us)
+        self.claims.expire(now_us)
+        columns = self.frozen
+        renumbered = columns.refresh(now_us)
+        asked = self.queue.shapes() if shapes is None else shapes
+        wanted = sorted(self._wanted.union(asked))
+        capacities: dict[int, Capacity] = {}
+        topology = columns.tree.topology
+        snapshot = Snapshot(
+            generation=columns.lease.current,
+            resources=self.shapes.resources,
+            names=columns.names,
+            topology=topology,
+            allocatable=frozen(columns.allocatable),
+            free=frozen(columns.free),
+            slots=frozen(columns.slots),
+            flags=frozen(columns.flags),
+            taint_sets=columns.taint_sets,
+            taint_set=frozen(columns.taint_set),
+            labels=columns.labels,
+            tokens=self.account.tokens.rows(columns.row_of_nid, renumbered=renumbered),
+            shapes=self.shapes.all(),
+            capacities=capacities,
+            claims=self.claims.published(topology),
+            holds=self.holds.published(columns.row_of_nid, renumbered=renumbered),
+            lease=columns.lease,
+        )
+        capacities |= self.capacities.refresh(wanted, snapshot, columns.tree, columns.journal)
+        return snapshot
+
+    @property
+    def tree(self) -> kernel.Tree:
+        """The checked form of the last snapshot's topology."""
+        return self.frozen.tree

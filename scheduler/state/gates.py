@@ -1,0 +1,116 @@
+"""When a waiting gang is worth trying: one number per class of gangs, compared in one pass.
+
+A gang passes while `need <= best[its gate]`. A gate is one of
+
+    CAPACITY (shape, level)  best = most members that one domain of the level holds now; need =
+                             the gang's minimum. For alike members without segments, pins, homes
+                             or holds this is exact before claims: less room, no place.
+    GAINS (shape)            best = times at which a row that holds a member of the shape may have
+                             gained room; need = that count at the rejection + 1. For alike
+                             members in segments, or with pins or a home.
+    ROOM                     the same over all rows, whatever the shape: for gangs of several
+                             shapes, and with held rows.
+
+A gang that was not tried yet needs nothing. A changed claim counts as a gain for everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+
+from scheduler.model.arrays import I64
+from scheduler.model.pending import NO_LEVEL
+from scheduler.state.capacity import KeptCapacity
+from scheduler.state.entry import MIXED, Entry
+from scheduler.state.growth import grown
+
+NOTHING = np.iinfo(np.int64).min
+"""The need of a gang that has not been rejected."""
+OPEN = np.iinfo(np.int64).max
+"""The best of a gate whose capacity nobody has computed: everybody passes."""
+
+
+class GateKind(IntEnum):
+    """What a gate counts."""
+
+    CAPACITY = 0
+    GAINS = 1
+    ROOM = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A class of gangs that share one number."""
+
+    kind: GateKind
+    shape: int = MIXED
+    level: int = NO_LEVEL
+
+    @classmethod
+    def of(cls, entry: Entry, *, held: bool) -> Gate:
+        """The gate of an entry; `held` says that rows are held for its gang."""
+        shape = entry.uniform
+        if held or shape == MIXED:
+            return cls(GateKind.ROOM)
+        if entry.segment_size or entry.pins or entry.repair:
+            return cls(GateKind.GAINS, shape)
+        return cls(GateKind.CAPACITY, shape, entry.required)
+
+
+class GateTable:
+    """Gates by number, with the entries that stand at each; gates nobody uses cost nothing."""
+
+    __slots__ = ("_gates", "_live", "_numbers", "best", "kinds")
+
+    def __init__(self) -> None:
+        self.best: I64 = np.zeros(0, np.int64)
+        self.kinds: I64 = np.zeros(0, np.int64)
+        self._gates: list[Gate] = []
+        self._numbers: dict[Gate, int] = {}
+        self._live: dict[int, int] = {}
+
+    def __getitem__(self, number: int) -> Gate:
+        return self._gates[number]
+
+    def join(self, gate: Gate) -> int:
+        """One entry more; the gate's number."""
+        number = self._numbers.setdefault(gate, len(self._gates))
+        if number == len(self._gates):
+            self._gates.append(gate)
+            self.best = grown(self.best, number + 1)
+            self.kinds = grown(self.kinds, number + 1)
+            self.best[number], self.kinds[number] = OPEN, gate.kind
+        self._live[number] = self._live.get(number, 0) + 1
+        return number
+
+    def leave(self, number: int) -> None:
+        """One entry fewer."""
+        left = self._live[number] - 1
+        if left:
+            self._live[number] = left
+        else:
+            del self._live[number]
+
+    def refresh(self, kept: Mapping[int, KeptCapacity | None], room: int, epoch: int) -> None:
+        """Brings `best` up to date for gates in use.
+
+        kept: capacities brought up to date for this cycle, by shape. room: count of gains of any
+        row. epoch: count of what may let anybody in (claims, plans that were not carried out).
+        """
+        best, gates = self.best, self._gates
+        for number in self._live:
+            gate = gates[number]
+            if gate.kind is GateKind.ROOM:
+                best[number] = room + epoch
+                continue
+            capacity = kept.get(gate.shape)
+            if capacity is None:
+                best[number] = OPEN
+            elif gate.kind is GateKind.GAINS:
+                best[number] = capacity.gains + epoch
+            else:
+                best[number] = capacity.best(gate.level)

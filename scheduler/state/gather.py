@@ -1,0 +1,139 @@
+"""Waiting entries -> the columns that plan() reads."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from scheduler.model.arrays import I32, I64, frozen
+from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_PIN, NO_ROW, Pending
+from scheduler.model.snapshot import Snapshot
+from scheduler.model.topology import CLUSTER, Topology
+from scheduler.state.entry import MIXED, Entry
+from scheduler.state.freeze import FrozenColumns
+from scheduler.state.gangs import GangBook
+from scheduler.state.holds import HoldTable
+from scheduler.state.queue import EXPLICIT, Queue
+
+
+def home_domain(topology: Topology, rows: I32, level: int) -> int:
+    """The domain of `level` with most of `rows`, ties by name path; -1 if none has any."""
+    if level < 0 or not rows.size:
+        return NO_DOMAIN
+    domains = topology.domains_at(rows, level)
+    domains = domains[domains > CLUSTER]
+    if not domains.size:
+        return NO_DOMAIN
+    members = np.bincount(domains)
+    best = np.flatnonzero(members == members.max())
+    return int(best[np.argmin(topology.path_rank[best])])
+
+
+class Gatherer:
+    """Builds Pending columns; the extras of few entries are filled in one by one."""
+
+    def __init__(
+        self, queue: Queue, book: GangBook, holds: HoldTable, frozen_columns: FrozenColumns
+    ) -> None:
+        self._queue = queue
+        self._book = book
+        self._holds = holds
+        self._frozen = frozen_columns
+        self._nobody = self._columns(np.empty(0, np.int64), [], None)
+
+    def pending(self, indices: I64, snapshot: Snapshot) -> tuple[Pending, list[Entry]]:
+        """The entries at `indices` of the queue's table as columns, in that order."""
+        if not indices.size:
+            return self._nobody, []
+        entries = self._queue.entries_at(indices)
+        return self._columns(indices, entries, snapshot.topology), entries
+
+    def _columns(self, indices: I64, entries: list[Entry], topology: Topology | None) -> Pending:
+        table = self._queue.table[indices]
+        count = table["count"]
+        offset: I64 = np.zeros(len(entries) + 1, np.int64)
+        np.cumsum(count, out=offset[1:])
+        rank, shape = self._members(table, entries, offset)
+        pin, pins = self._pins(entries, offset)
+        flat = topology is None or not topology.levels
+
+        def column(name: str) -> np.ndarray:
+            return frozen(np.ascontiguousarray(table[name]))
+
+        preferred = np.full(len(entries), NO_LEVEL, np.int8) if flat else table["preferred"]
+        return Pending(
+            key=tuple([entry.key for entry in entries]),
+            name=tuple([entry.name for entry in entries]),
+            offset=frozen(offset),
+            minimum=column("minimum"),
+            required=column("required"),
+            preferred=frozen(np.ascontiguousarray(preferred)),
+            segment_size=column("segment_size"),
+            segment_level=column("segment_level"),
+            home=frozen(self._homes(entries, preferred, topology)),
+            single=column("single"),
+            repair=column("repair"),
+            priority=column("priority"),
+            ready_us=column("ready_us"),
+            expected_us=column("expected_us"),
+            pool=column("pool"),
+            rank=frozen(rank),
+            shape=frozen(shape),
+            held_row=frozen(self._held_rows(entries, rank, offset)),
+            pin=frozen(pin),
+            pins=pins,
+        )
+
+    def _members(self, table: np.ndarray, entries: list[Entry], offset: I64) -> tuple[I32, I32]:
+        """(rank, shape) of every member: repeated from the table, explicit ones copied."""
+        count, first = table["count"], table["first_rank"]
+        begin = np.repeat(first - offset[:-1], count)
+        rank = (begin + np.arange(offset[-1])).astype(np.int32)
+        shape = np.repeat(table["shape"], count)
+        for g in np.flatnonzero((first == EXPLICIT) | (table["shape"] == MIXED)).tolist():
+            members = slice(int(offset[g]), int(offset[g + 1]))
+            rank[members] = entries[g].rank_column()
+            shape[members] = entries[g].shape_column()
+        return rank, shape
+
+    def _homes(self, entries: list[Entry], preferred: np.ndarray, topology: Topology | None) -> I32:
+        """Where the bound members of a gang are: nowhere for most that wait."""
+        home = np.full(len(entries), NO_DOMAIN, np.int32)
+        for g, entry in enumerate(entries):
+            record = self._book.find(entry.key)
+            if record is not None and record.count and topology is not None:
+                rows = self._frozen.row_of_nid[self._book.pods.nid[record.slots]]
+                level = entry.required if entry.required >= 0 else int(preferred[g])
+                home[g] = home_domain(topology, rows[rows >= 0], level)
+        return home
+
+    def _held_rows(self, entries: list[Entry], rank: I32, offset: I64) -> I32:
+        held = np.full(len(rank), NO_ROW, np.int32)
+        if not len(self._holds):
+            return held
+        for g, entry in enumerate(entries):
+            holds = self._holds.of(entry.key)
+            if not holds:
+                continue
+            for m in range(int(offset[g]), int(offset[g + 1])):
+                hold = holds.get(int(rank[m]))
+                if hold is not None:
+                    held[m] = self._frozen.row_of_nid[hold.nid]
+        return held
+
+    def _pins(self, entries: list[Entry], offset: I64) -> tuple[I32, tuple[I32, ...]]:
+        pin = np.full(int(offset[-1]), NO_PIN, np.int32)
+        pins: list[I32] = []
+        for g, entry in enumerate(entries):
+            if not entry.pins:
+                continue
+            for i, rank in enumerate(entry.rank_column().tolist()):
+                nodes = entry.pins.get(rank)
+                if nodes is not None:
+                    pin[int(offset[g]) + i] = len(pins)
+                    pins.append(self._rows_of(nodes))
+        return pin, tuple(pins)
+
+    def _rows_of(self, names: tuple[str, ...]) -> I32:
+        """Rows of the nodes that exist, rising."""
+        known = [self._frozen.row_of(name) for name in names]
+        return frozen(np.array(sorted(row for row in known if row >= 0), np.int32))

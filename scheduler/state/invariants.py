@@ -1,0 +1,182 @@
+"""What must always be true of a Cache, recomputed naively from pods and holds.
+
+For tests after every event, and for operators on demand: it walks everything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from scheduler import kernel
+from scheduler.model.arrays import I64
+from scheduler.model.filters import Eligibility
+from scheduler.model.snapshot import Snapshot
+from scheduler.state.cache import Cache
+from scheduler.state.gangs import GangRecord
+from scheduler.state.gates import Gate
+from scheduler.state.lifecycle import GangState
+from scheduler.state.nodes import Mask
+from scheduler.state.pods import NO_GANG, PodState
+
+
+class InvariantError(AssertionError):
+    """The cache contradicts itself: a bug, never an input."""
+
+
+def check_invariants(cache: Cache, snapshot: Snapshot | None = None) -> None:
+    """Raises InvariantError with every contradiction found.
+
+    snapshot: the last one, whose columns and kept capacities are checked as well.
+    """
+    found = [
+        *_room(cache),
+        *_pod_table(cache),
+        *_gangs(cache),
+        *_live(cache),
+        *_queue(cache),
+        *_rows(cache),
+    ]
+    if snapshot is not None:
+        found += _capacities(cache, snapshot)
+    if found:
+        raise InvariantError("; ".join(found))
+
+
+def _room(cache: Cache) -> Iterator[str]:
+    """used, pods_used and tokens are what pods and holds add up to."""
+    nodes, shapes, pods = cache.nodes, cache.shapes, cache.book.pods
+    used = np.zeros_like(nodes.used)
+    count = np.zeros_like(nodes.pods_used)
+    tokens: dict[str, Counter[int]] = {}
+    taken = [(int(pods.nid[slot]), int(pods.shape[slot])) for slot in pods.in_use()]
+    taken += [(hold.nid, hold.shape) for hold in cache.holds.all()]
+    for nid, number in taken:
+        shape = shapes[number]
+        used[:, nid] += np.array(shape.requests, np.int64)
+        count[nid] += 1
+        for token in shape.tokens:
+            tokens.setdefault(token, Counter())[nid] += 1
+    if not np.array_equal(used, nodes.used) or not np.array_equal(count, nodes.pods_used):
+        yield "used is not the sum of pods and holds"
+    kept = {t: cache.account.tokens.users(t) for t in cache.account.tokens.names()}
+    if {t: dict(zip(n.tolist(), c.tolist(), strict=True)) for t, (n, c) in kept.items()} != tokens:
+        yield "token users are not those of pods and holds"
+
+
+def _pod_table(cache: Cache) -> Iterator[str]:
+    """Every slot is free or somebody's."""
+    pods = cache.book.pods
+    free = pods.free_slots().tolist()
+    if len(set(free)) != len(free) or any(slot >= pods.top for slot in free):
+        yield "free list repeats a slot or goes beyond the table"
+    if set(free) & set(pods.in_use().tolist()) or len(free) + len(pods.in_use()) != pods.top:
+        yield "free list and pods in use do not make up the table"
+    if len(pods) != len(pods.in_use()):
+        yield "the pod table miscounts"
+
+
+def _gangs(cache: Cache) -> Iterator[str]:
+    """Records and pod table name each other."""
+    pods, named = cache.book.pods, 0
+    for record in cache.book:
+        slots = record.slots
+        named += len(slots)
+        if cache.book.numbered(record.number) is not record:
+            yield f"gang {record.key}: its number leads elsewhere"
+        if (pods.gang[slots] != record.number).any():
+            yield f"gang {record.key}: a slot is another's"
+        if not np.array_equal(pods.place[slots], np.arange(len(slots))):
+            yield f"gang {record.key}: places are wrong"
+        if record.assumed != int(np.count_nonzero(pods.state[slots] == PodState.ASSUMED)):
+            yield f"gang {record.key}: assumed members are miscounted"
+        for rank, slot in (record.by_rank or {}).items():
+            if slot not in slots or pods.rank[slot] != rank:
+                yield f"gang {record.key}: the index of ranks is wrong"
+        yield from _state(cache, record)
+    used = pods.in_use()
+    if int(np.count_nonzero(pods.gang[used] != NO_GANG)) != named:
+        yield "a member belongs to a gang that does not have it"
+
+
+def _state(cache: Cache, record: GangRecord) -> Iterator[str]:
+    state, waits = record.state, record.key in cache.queue
+    if record.assumed and state not in {GangState.PLANNED, GangState.BINDING, GangState.DEGRADED}:
+        yield f"gang {record.key}: members assumed while {state}"
+    if state in {GangState.PLANNED, GangState.BINDING} and not record.assumed:
+        yield f"gang {record.key}: {state} without assumed members"
+    if state in {GangState.PLACED, GangState.DEGRADED} and not record.count:
+        yield f"gang {record.key}: {state} without members"
+    if state is GangState.WAITING and (waits or record.count):
+        yield f"gang {record.key}: waiting for members that it has"
+
+
+def _live(cache: Cache) -> Iterator[str]:
+    pods = cache.book.pods
+    slots = [slot for _, slot in cache.live.items()]
+    if len(set(slots)) != len(slots):
+        yield "two UIDs name one slot"
+    if any(pods.state[slot] != PodState.BOUND for slot in slots):
+        yield "a UID names a slot that is not bound"
+
+
+def _queue(cache: Cache) -> Iterator[str]:
+    """Dense rows, index, gates and sorted pools agree with the entries."""
+    queue, table = cache.queue, cache.queue.table
+    shapes: Counter[int] = Counter()
+    for index, entry in enumerate(queue):
+        row = table[index]
+        if queue.get(entry.key) is not entry:
+            yield f"queue: the index misses {entry.key}"
+        if entry.key not in cache.book:
+            yield f"queue: {entry.key} has no record"
+        if (row["count"], row["minimum"], row["shape"]) != (
+            entry.count, entry.minimum, entry.uniform,
+        ):  # fmt: skip
+            yield f"queue: the row of {entry.key} is another's"
+        held = bool(cache.holds.of(entry.key))
+        # Where a hold has ended, the gang stays at the gate that opens most often.
+        if queue.gate(index) not in {Gate.of(entry, held=held), Gate.of(entry, held=True)}:
+            yield f"queue: {entry.key} stands at the wrong gate"
+        shapes.update(entry.shape_numbers())
+    if queue.shapes() != sorted(shapes):
+        yield "queue: shapes are miscounted"
+    yield from queue.check_pools()
+
+
+def _rows(cache: Cache) -> Iterator[str]:
+    """Rows and node ids are each other's inverse; clean rows show the truth."""
+    nodes, columns = cache.nodes, cache.frozen
+    if nodes.tree_stale:
+        return
+    nids = columns.nid_of_row
+    if not np.array_equal(nids, nodes.in_name_order()):
+        yield "rows are not the nodes in name order"
+        return
+    if not np.array_equal(columns.row_of_nid[nids], np.arange(len(nids))):
+        yield "row_of_nid is not the inverse of nid_of_row"
+    clean: Mask = ~nodes.dirty[nids]
+    free = nodes.allocatable[:, nids] - nodes.used[:, nids]
+    slots: I64 = nodes.slots_allocatable[nids] - nodes.pods_used[nids]
+    if (free != columns.free)[:, clean].any() or (slots != columns.slots)[clean].any():
+        yield "a clean row does not show what is free"
+
+
+def _capacities(cache: Cache, snapshot: Snapshot) -> Iterator[str]:
+    """Kept capacities equal those computed from scratch."""
+    snapshot.check_fresh()
+    for number, kept in snapshot.capacities.items():
+        shape = snapshot.shapes[number]
+        eligibility = Eligibility(shape)
+        reason = eligibility.evaluate(snapshot)
+        request = kernel.Request.of(shape.requests, exclusive=shape.exclusive)
+        cap = kernel.capacity(snapshot.free, snapshot.slots, reason, request)
+        texts = [eligibility.reasons[code] for code in reason]
+        if [kept.reasons[code] for code in kept.reason] != texts:
+            yield f"capacity of shape {number}: reasons are out of date"
+        if not np.array_equal(kept.cap, cap):
+            yield f"capacity of shape {number}: caps are out of date"
+        if not np.array_equal(kept.sums, kernel.roll_up(cache.tree, cap)):
+            yield f"capacity of shape {number}: sums are out of date"

@@ -1,0 +1,1 @@
+"""The one mutable model: cache, queue, holds, freeze()."""
