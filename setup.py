@@ -39,7 +39,7 @@ def kernel(name: str) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [kernel("capacity"), kernel("place"), kernel("search")],
+        [kernel("capacity"), kernel("choose"), kernel("descend"), kernel("search")],
         include_path=["ext"],
         build_dir=f"{BUILD}/cython",
         compiler_directives=DIRECTIVES,

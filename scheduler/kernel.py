@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scheduler import _capacity, _place
+from scheduler import _capacity, _choose, _descend
 from scheduler.model.arrays import I16, I32, I64
 from scheduler.model.topology import CLUSTER, Topology
 
@@ -27,7 +27,8 @@ class KernelArgumentError(ValueError):
     """An array that a kernel must not be called with: a bug in the caller."""
 
 
-def _check(name: str, array: npt.NDArray[Any], dtype: type, shape: tuple[int, ...]) -> None:
+def check(name: str, array: npt.NDArray[Any], dtype: type, shape: tuple[int, ...]) -> None:
+    """Raises KernelArgumentError unless `array` is C-contiguous of this dtype and shape."""
     if array.dtype != dtype or array.shape != shape or not array.flags.c_contiguous:
         raise KernelArgumentError(
             f"{name}: {array.dtype}{list(array.shape)}"
@@ -36,8 +37,8 @@ def _check(name: str, array: npt.NDArray[Any], dtype: type, shape: tuple[int, ..
         )
 
 
-def _check_range(name: str, array: npt.NDArray[Any], low: int, high: int) -> None:
-    """All of low <= array < high."""
+def check_range(name: str, array: npt.NDArray[Any], low: int, high: int) -> None:
+    """Raises KernelArgumentError unless all of low <= array < high."""
     if low == 0 and array.dtype == np.int32:
         # One pass instead of two: a negative number is a huge one without its sign.
         if array.size and int(np.maximum.reduce(array.view(np.uint32))) >= high:
@@ -69,20 +70,20 @@ class Tree:
             ("position", t.position, np.int32, (n,)),
             ("ancestor", t.ancestor, np.int32, (levels + 1, d)),
         ):
-            _check(name, array, dtype, shape)
-        _check_range("level", t.level, -1, levels)
-        _check_range("parent", t.parent, -1, d)
+            check(name, array, dtype, shape)
+        check_range("level", t.level, -1, levels)
+        check_range("parent", t.parent, -1, d)
         if t.parent[0] != -1 or (t.parent[1:] >= np.arange(1, d)).any() or (t.parent[1:] < 0).any():
             raise KernelArgumentError("parent: not in breadth-first numbers")
-        _check_range("first_child", t.first_child, 1, d + 1)
+        check_range("first_child", t.first_child, 1, d + 1)
         for name, array in (("start", t.start), ("end", t.end), ("own_start", t.own_start)):
-            _check_range(name, array, 0, n + 1)
+            check_range(name, array, 0, n + 1)
         if (t.start > t.own_start).any() or (t.own_start > t.end).any():
             raise KernelArgumentError("start, own_start, end: not in order")
-        _check_range("node_parent", t.node_parent, 0, d)
-        _check_range("order", t.order, 0, n)
-        _check_range("position", t.position, 0, n)
-        _check_range("ancestor", t.ancestor, -1, d)
+        check_range("node_parent", t.node_parent, 0, d)
+        check_range("order", t.order, 0, n)
+        check_range("position", t.position, 0, n)
+        check_range("ancestor", t.ancestor, -1, d)
         self.topology = t
         self.domains = d
         self.nodes = n
@@ -104,7 +105,7 @@ class Request:
     def of(cls, amounts: Sequence[int], *, exclusive: bool = False) -> Request:
         """Raises KernelArgumentError on a negative amount, OverflowError beyond int64."""
         vector = np.array(amounts, dtype=np.int64)
-        _check_range("request", vector, 0, 2**63)
+        check_range("request", vector, 0, 2**63)
         vector.flags.writeable = False
         return cls(vector, exclusive)
 
@@ -129,9 +130,9 @@ def capacity(free: I64, slots: I64, reason: I16, request: Request) -> I64:
     free int64[R, N], slots int64[N], reason int16[N].
     """
     n = slots.shape[0]
-    _check("free", free, np.int64, (request.vector.shape[0], n))
-    _check("slots", slots, np.int64, (n,))
-    _check("reason", reason, np.int16, (n,))
+    check("free", free, np.int64, (request.vector.shape[0], n))
+    check("slots", slots, np.int64, (n,))
+    check("reason", reason, np.int16, (n,))
     out: I64 = np.empty(n, np.int64)
     _capacity.capacity(free, slots, reason, request.vector, request.exclusive, out)
     return out
@@ -139,7 +140,7 @@ def capacity(free: I64, slots: I64, reason: I16, request: Request) -> I64:
 
 def roll_up(tree: Tree, cap: I64) -> I64:
     """[D] sums of cap int64[N] under each domain."""
-    _check("cap", cap, np.int64, (tree.nodes,))
+    check("cap", cap, np.int64, (tree.nodes,))
     out: I64 = np.empty(tree.domains, np.int64)
     _capacity.roll_up(tree.topology.parent, tree.topology.node_parent, cap, out)
     return out
@@ -150,13 +151,13 @@ def refresh_rows(
 ) -> None:
     """Brings cap int64[N] and sums int64[D] up to date in place for `rows` int32."""
     n = tree.nodes
-    _check("rows", rows, np.int32, (rows.shape[0],))
-    _check_range("rows", rows, 0, n)
-    _check("free", free, np.int64, (request.vector.shape[0], n))
-    _check("slots", slots, np.int64, (n,))
-    _check("reason", reason, np.int16, (n,))
-    _check("cap", cap, np.int64, (n,))
-    _check("sums", sums, np.int64, (tree.domains,))
+    check("rows", rows, np.int32, (rows.shape[0],))
+    check_range("rows", rows, 0, n)
+    check("free", free, np.int64, (request.vector.shape[0], n))
+    check("slots", slots, np.int64, (n,))
+    check("reason", reason, np.int16, (n,))
+    check("cap", cap, np.int64, (n,))
+    check("sums", sums, np.int64, (tree.domains,))
     t = tree.topology
     _capacity.refresh_rows(
         t.parent, t.node_parent, rows, free, slots, reason, request.vector,
@@ -166,10 +167,10 @@ def refresh_rows(
 
 def take(rows: I32, request: Request, free: I64, slots: I64) -> I32:
     """Takes one member's room on each of `rows` in place; returns the rows touched (in runs)."""
-    _check("rows", rows, np.int32, (rows.shape[0],))
-    _check_range("rows", rows, 0, slots.shape[0])
-    _check("free", free, np.int64, (request.vector.shape[0], slots.shape[0]))
-    _check("slots", slots, np.int64, (slots.shape[0],))
+    check("rows", rows, np.int32, (rows.shape[0],))
+    check_range("rows", rows, 0, slots.shape[0])
+    check("free", free, np.int64, (request.vector.shape[0], slots.shape[0]))
+    check("slots", slots, np.int64, (slots.shape[0],))
     touched: I32 = np.empty(rows.shape[0], np.int32)
     runs = _capacity.take(rows, request.vector, free, slots, touched)
     return touched[:runs]
@@ -177,7 +178,7 @@ def take(rows: I32, request: Request, free: I64, slots: I64) -> I32:
 
 def segment_sums(tree: Tree, sums: I64, size: int, segment_level: int) -> I64:
     """[D] whole segments of `size` members under each domain at or above the level."""
-    _check("sums", sums, np.int64, (tree.domains,))
+    check("sums", sums, np.int64, (tree.domains,))
     if size <= 0 or not 0 <= segment_level < tree.levels:
         raise KernelArgumentError(f"segments of {size} at level {segment_level}")
     out: I64 = np.empty(tree.domains, np.int64)
@@ -192,12 +193,12 @@ def tight_nodes(tree: Tree, cap: I64, members: int, domains: I32, best: I32) -> 
 
     Returns rows compared.
     """
-    _check("cap", cap, np.int64, (tree.nodes,))
-    _check("domains", domains, np.int32, (domains.shape[0],))
-    _check_range("domains", domains, 0, tree.domains)
-    _check("best", best, np.int32, (tree.domains,))
+    check("cap", cap, np.int64, (tree.nodes,))
+    check("domains", domains, np.int32, (domains.shape[0],))
+    check_range("domains", domains, 0, tree.domains)
+    check("best", best, np.int32, (tree.domains,))
     t = tree.topology
-    return _place.tight_nodes(t.own_start, t.end, t.order, cap, members, domains, best)
+    return _choose.tight_nodes(t.own_start, t.end, t.order, cap, members, domains, best)
 
 
 def most(
@@ -205,11 +206,11 @@ def most(
 ) -> tuple[int, int]:
     """Step 1: (members, domain): the most of n members that one permitted domain holds."""
     _check_segments(tree, sums, whole, size, segment_level)
-    _check("permitted", permitted, np.int32, (permitted.shape[0],))
-    _check_range("permitted", permitted, 0, tree.domains)
+    check("permitted", permitted, np.int32, (permitted.shape[0],))
+    check_range("permitted", permitted, 0, tree.domains)
     out: I64 = np.empty(2, np.int64)
     t = tree.topology
-    _place.most(
+    _choose.most(
         t.level, t.start, t.end, t.ancestor, permitted, sums, whole, n, size,
         segment_level if size else -1, out,
     )  # fmt: skip
@@ -226,8 +227,8 @@ def choose(
     nothing permitted holds m.
     """
     _check_segments(tree, sums, whole, size, segment_level)
-    _check("cap", cap, np.int64, (tree.nodes,))
-    _check("tight", tight, np.int32, (tree.domains,))
+    check("cap", cap, np.int64, (tree.nodes,))
+    check("tight", tight, np.int32, (tree.domains,))
     for name, value, end in (
         ("required", required, tree.levels),
         ("within", within, tree.domains),
@@ -237,7 +238,7 @@ def choose(
             raise KernelArgumentError(f"{name}: {value} outside -1 .. {end - 1}")
     out: I64 = np.empty(2, np.int64)
     t = tree.topology
-    _place.choose(
+    _choose.choose(
         t.parent, t.level, t.start, t.end, t.path_rank, t.position, t.ancestor, cap, sums, whole,
         tight, m, size, segment_level if size else -1, required, within, preferred, single, out,
     )  # fmt: skip
@@ -253,7 +254,7 @@ def descend(
     The domain must hold m, as `choose` says it does.
     """
     _check_segments(tree, sums, whole, size, segment_level)
-    _check("cap", cap, np.int64, (tree.nodes,))
+    check("cap", cap, np.int64, (tree.nodes,))
     if not CLUSTER <= domain < tree.domains or m < 0:
         raise KernelArgumentError(f"{m} members under domain {domain}")
     t = tree.topology
@@ -261,7 +262,7 @@ def descend(
     if (whole[domain] < m // size) if above else (sums[domain] < m):
         raise KernelArgumentError(f"domain {domain} does not hold {m} members")
     rows: I32 = np.empty(m, np.int32)
-    visited = _place.descend(
+    visited = _descend.descend(
         t.parent, t.first_child, t.level, t.start, t.end, t.own_start, t.path_rank, t.order,
         cap, sums, whole, domain, size, segment_level if size else -1, tree.levels,
         scratch.share, scratch.value, scratch.heap, scratch.stack, scratch.rest, rows,
@@ -270,7 +271,7 @@ def descend(
 
 
 def _check_segments(tree: Tree, sums: I64, whole: I64, size: int, segment_level: int) -> None:
-    _check("sums", sums, np.int64, (tree.domains,))
-    _check("whole", whole, np.int64, (tree.domains,))
+    check("sums", sums, np.int64, (tree.domains,))
+    check("whole", whole, np.int64, (tree.domains,))
     if size < 0 or (size and not 0 <= segment_level < tree.levels):
         raise KernelArgumentError(f"segments of {size} at level {segment_level}")

@@ -19,17 +19,13 @@ CAP_LIMIT = 1 << 40
 """A node counts for at most this many members, so that sums stay inside int64."""
 
 
-def node_capacity(
-    free: Sequence[int], slots: int, request: Sequence[int], exclusive: bool
-) -> int:
+def node_capacity(free: Sequence[int], slots: int, request: Sequence[int], exclusive: bool) -> int:
     """Members that fit on one node: by resources asked for, pod slots, and one if exclusive."""
     fits = [CAP_LIMIT, slots, *(f // q for f, q in zip(free, request, strict=True) if q > 0)]
     return max(0, min([*fits, 1] if exclusive else fits))
 
 
-def capacity(
-    free: I64, slots: I64, reason: I16, request: I64, exclusive: bool
-) -> list[int]:
+def capacity(free: I64, slots: I64, reason: I16, request: I64, exclusive: bool) -> list[int]:
     """[N] members that fit on each node; 0 where a filter refused it (reason != 0)."""
     return [
         node_capacity(free[:, row].tolist(), int(slots[row]), request.tolist(), exclusive)
@@ -69,9 +65,7 @@ class Reference:
         self.sums = roll_up(tree, self.cap)
         self.size = size
         self.segment_level = segment_level if size else -1
-        self.whole = (
-            segment_sums(tree, self.sums, size, segment_level) if size else list(self.sums)
-        )
+        self.whole = segment_sums(tree, self.sums, size, segment_level) if size else list(self.sums)
 
     def measure(self, d: int) -> int:
         """cap(d): members up to the segment level, whole segments above it."""
@@ -159,14 +153,14 @@ class Reference:
             path = [x for x in reversed(_self_and_ancestors(self.tree, d)) if self._below(x, top)]
             unused = [False] * len(self.tree.levels)
             for x in path:  # a domain stands for the levels it skips, too
-                for level in range(self.tree.level[self.tree.parent[x]] + 1, self.tree.level[x] + 1):
+                for level in range(
+                    self.tree.level[self.tree.parent[x]] + 1, self.tree.level[x] + 1
+                ):
                     unused[level] = not whole.get(x)
             return unused, self.sums[d] - whole.get(d, 0) * self.size, self._rank(d)
 
         room = [
-            d
-            for d in self._segment_domains(top)
-            if self.sums[d] - whole.get(d, 0) * self.size >= r
+            d for d in self._segment_domains(top) if self.sums[d] - whole.get(d, 0) * self.size >= r
         ]
         return min(room, key=key)
 
@@ -179,15 +173,15 @@ class Reference:
 
     def _members(self, d: int, members: int) -> list[int]:
         shares, rest = self._spread(d, members, self.sums)
-        rows = [row for child, share in shares.items() if share for row in self._members(child, share)]
+        rows = [
+            row for child, share in shares.items() if share for row in self._members(child, share)
+        ]
         own = [int(row) for row in self.tree.order[self.tree.own_start[d] : self.tree.end[d]]]
         for row, share in zip(own, fewest([self.cap[row] for row in own], rest), strict=True):
             rows += [row] * share
         return rows
 
-    def _spread(
-        self, d: int, wanted: int, amount: Sequence[int]
-    ) -> tuple[dict[int, int], int]:
+    def _spread(self, d: int, wanted: int, amount: Sequence[int]) -> tuple[dict[int, int], int]:
         """Shares of d's child domains (labelled siblings first), and what is left for its nodes."""
         children = range(self.tree.first_child[d], self.tree.first_child[d + 1])
         shares: dict[int, int] = {}
@@ -223,8 +217,7 @@ class Reference:
         return [
             x
             for x in range(self.tree.domains)
-            if self.tree.level[x] == self.segment_level
-            and d in _self_and_ancestors(self.tree, x)
+            if self.tree.level[x] == self.segment_level and d in _self_and_ancestors(self.tree, x)
         ]
 
 

@@ -1,7 +1,7 @@
 """What users are told about a gang that waits: one sentence with numbers, and a reason.
 
-    94 of 128 fit; best spine is spine-3 with 94, 34 short of nvidia.com/gpu; 412 nodes excluded:
-    400 taint gpu=reserved, 12 cordoned; blocked by hold of team-a/train-b until 14:05
+94 of 128 fit; best spine is spine-3 with 94, 34 short of nvidia.com/gpu; 412 nodes excluded:
+400 taint gpu=reserved, 12 cordoned; blocked by hold of team-a/train-b until 14:05
 """
 
 from __future__ import annotations

@@ -90,6 +90,15 @@ class Topology:
         """Rows under `domain`, in tree order."""
         return self.order[self.start[domain] : self.end[domain]]
 
+    def common_domain(self, rows: I32) -> int:
+        """The lowest domain above all of `rows`, which must not be empty."""
+        positions = self.position[rows]
+        first, last = int(positions.min()), int(positions.max())
+        domain = int(self.node_parent[self.order[first]])
+        while self.start[domain] > first or self.end[domain] <= last:
+            domain = int(self.parent[domain])
+        return domain
+
     def domain_of(self, row: int, level: int) -> int:
         """The domain of `row` at `level`, or -1 if it has none there."""
         return int(self.ancestor[level, self.node_parent[row]])

@@ -234,7 +234,7 @@ class _Run:
         kept = self._cache.capacities.get(shape)
         if kept is None:
             raise KeyError(shape)  # freeze() keeps the capacities of everybody who waits
-        return kept.best(CLUSTER_LEVEL, self._cache.tree)
+        return kept.best(CLUSTER_LEVEL)
 
     def _heads(self) -> dict[int, Wants]:
         if not self._strict:

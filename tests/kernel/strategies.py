@@ -42,9 +42,7 @@ def cases(draw: st.DrawFn, max_cap: int = 5) -> Case:
     """A gang of identical members over a random tree."""
     tree = draw(trees())
     depth = len(tree.levels)
-    cap = draw(
-        st.lists(st.integers(0, max_cap), min_size=tree.nodes, max_size=tree.nodes)
-    )
+    cap = draw(st.lists(st.integers(0, max_cap), min_size=tree.nodes, max_size=tree.nodes))
     n = draw(st.integers(1, max(1, sum(cap) + 2)))
     segmented = depth > 0 and draw(st.booleans())
     level = st.integers(-1, depth - 1)

@@ -49,9 +49,7 @@ def test_capacity_and_its_refresh(data: st.DataObject, tree: Topology, exclusive
     for row in rows:
         slots[row] = data.draw(AMOUNT)
         reason[row] = data.draw(st.integers(0, 1))
-    kernel.refresh_rows(
-        checked, np.array(rows, np.int32), free, slots, reason, request, cap, sums
-    )
+    kernel.refresh_rows(checked, np.array(rows, np.int32), free, slots, reason, request, cap, sums)
     assert cap.tolist() == reference.capacity(free, slots, reason, request.vector, exclusive)
     assert sums.tolist() == reference.roll_up(tree, cap.tolist())
 
@@ -77,12 +75,8 @@ def test_segment_sums(case: Case) -> None:
     if not case.size:
         return
     sums = reference.roll_up(case.tree, case.cap)
-    got = kernel.segment_sums(
-        kernel.Tree(case.tree), int64(sums), case.size, case.segment_level
-    )
-    assert got.tolist() == reference.segment_sums(
-        case.tree, sums, case.size, case.segment_level
-    )
+    got = kernel.segment_sums(kernel.Tree(case.tree), int64(sums), case.size, case.segment_level)
+    assert got.tolist() == reference.segment_sums(case.tree, sums, case.size, case.segment_level)
 
 
 @given(cases(), st.integers(1, 5))
@@ -104,9 +98,7 @@ def test_placement_of_identical_members(case: Case) -> None:
     twin = reference.Reference(case.tree, case.cap, case.size, case.segment_level)
     cap, sums, whole = int64(case.cap), int64(twin.sums), int64(twin.whole)
     permitted = _permitted(case)
-    m, best = kernel.most(
-        tree, permitted, sums, whole, case.n, case.size, case.segment_level
-    )
+    m, best = kernel.most(tree, permitted, sums, whole, case.n, case.size, case.segment_level)
     assert (m, best) == twin.most(permitted.tolist(), case.n)
     if m == 0 or m < case.minimum:
         return
@@ -116,9 +108,7 @@ def test_placement_of_identical_members(case: Case) -> None:
         tree, cap, sums, whole, tight, m, case.size, case.segment_level,
         case.required, case.within, case.preferred, single=case.single,
     )  # fmt: skip
-    assert (domain, row) == twin.choose(
-        m, case.required, case.within, case.preferred, case.single
-    )
+    assert (domain, row) == twin.choose(m, case.required, case.within, case.preferred, case.single)
     if domain < 0:
         assert case.within >= 0  # the only permitted domain lies outside the required level
         return

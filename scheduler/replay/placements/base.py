@@ -20,7 +20,6 @@ from scheduler.model.resources import CPU, GPU
 from scheduler.model.topology import CLUSTER, Topology
 from scheduler.plan.gang import Gang, Outcome, rejected
 from scheduler.plan.ledger import Ledger
-from scheduler.plan.muster import common_domain
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -86,7 +85,7 @@ class SimpleRule(ABC):
                 free, slots = free.copy(), slots.copy()
                 request = kernel.Request.of(ledger.snapshot.shapes[shape].requests)
                 kernel.take(np.ascontiguousarray(rows[mine]), request, free, slots)
-        return Outcome(Verdict.FITS, rows, common_domain(ledger, rows), gang.n, top)
+        return Outcome(Verdict.FITS, rows, ledger.tree.topology.common_domain(rows), gang.n, top)
 
 
 def _room(

@@ -1,0 +1,65 @@
+"""`make bench`: everything that is bounded, a table, results.json and the growth plot.
+
+Exit 1 if a bound is broken. Goals (absolute times) are printed and fail nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import floor
+import freezing
+import growth
+import measure
+import planner
+import replaying
+
+from scheduler.commands.output import emit_table
+
+OUT = Path(__file__).with_name("out")
+PARTS = ("plan", "freeze", "growth", "replay")
+
+
+@click.command()
+@click.option("--runs", type=click.IntRange(min=3), default=21, show_default=True)
+@click.option("--quick", is_flag=True, help="A smaller pair of replays.")
+@click.option("--only", type=click.Choice(PARTS), multiple=True, help="Leave out the others.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=OUT, show_default=True
+)
+def main(runs: int, quick: bool, only: tuple[str, ...], out: Path) -> None:
+    """Measures; writes results.json and growth.* into OUT."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        results = measured(set(only or PARTS), runs, out, quick=quick)
+    except (floor.FloorError, replaying.ReplayError) as error:
+        raise click.ClickException(str(error)) from error
+    measure.write_results(results, out)
+    emit_table([result.row() for result in results], "table")
+    broken = [result.name for result in results if not result.ok]
+    if broken:
+        click.echo(f"broken bounds: {', '.join(broken)}", err=True)
+        sys.exit(1)
+
+
+def measured(parts: set[str], runs: int, out: Path, *, quick: bool) -> list[measure.Result]:
+    """Everything in `parts`, in one order. Raises FloorError or ReplayError."""
+    results: list[measure.Result] = []
+    if parts & {"plan", "growth"}:
+        library = floor.build(out)
+    if "plan" in parts:
+        results += planner.bounded(library, runs)
+    if "freeze" in parts:
+        results += freezing.bounded(runs)
+    if "growth" in parts:
+        growth.write_growth(growth.measure_growth(library, runs), out)
+        click.echo(f"growth: {out / 'growth.svg'}", err=True)
+    if "replay" in parts:
+        results += replaying.bounded(quick=quick, out=out)
+    return results
+
+
+if __name__ == "__main__":
+    main()
