@@ -78,7 +78,7 @@ check: lint types layers docs wheel  ## lint, types, layers, docs, sdist and whe
 lint: .venv/.tools
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/cython-lint ext
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint ext
 
 types: .venv/.tools .venv/.wheel
 	$(BIN)/mypy

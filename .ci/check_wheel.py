@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 WORK = Path("build/check")
-KERNELS = ("capacity", "place", "search")
+KERNELS = ("capacity", "choose", "descend", "search")
 
 
 def run(*command: str) -> None:

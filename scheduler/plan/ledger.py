@@ -1,0 +1,226 @@
+"""The scratch of one cycle: what is free after the gangs decided so far.
+
+The snapshot stays as it is. `free` and `slots` are copied at the first take; a view of one
+shape's capacities shares the snapshot's columns until a row of it changes. Rows touched go to a
+journal, and a view catches up with the journal when it is next used, so that a gang costs what
+it touches: nodes of untouched domains are never scanned again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from scheduler import kernel
+from scheduler.model.arrays import I16, I32, I64
+from scheduler.model.filters import Eligibility
+from scheduler.model.filters.tokens import clash, token_reason
+from scheduler.model.plan import Cause, PlanStats, Rejection
+from scheduler.model.snapshot import SETTLING, Capacity, Snapshot
+from scheduler.plan.gang import Gang
+from scheduler.plan.held import HeldRoom
+
+SETTLING_REASON = "younger than nodeSettle"
+CLAIMED_BY = "claimed by "
+"""Begins the reason of a node in a domain that another gang has claimed."""
+
+
+@dataclass(eq=False, slots=True)
+class View:
+    """One shape's capacities on the ledger, less what others have claimed.
+
+    `version` changes whenever cap or sums do, so that answers can be kept beside it.
+    """
+
+    shape: int
+    request: kernel.Request
+    tokens: tuple[str, ...]
+    reasons: tuple[str, ...]
+    reason: I16
+    cap: I64
+    sums: I64
+    cursor: int
+    """Journal entries that cap and sums already know."""
+    version: int = 0
+    owned: bool = False
+    """False while cap and sums are the snapshot's own (read-only)."""
+    peak: int = -1
+    """No node holds more members than this; -1 = not computed."""
+    tight: dict[int, tuple[I32, list[int]]] = field(default_factory=dict)
+    """members -> (tightest own node of each domain that holds them, [journal cursor])."""
+    whole: dict[tuple[int, int], tuple[int, I64]] = field(default_factory=dict)
+    """(segment size, level) -> (version, whole segments per domain)."""
+    refused: dict[tuple[int, ...], tuple[int, int, int]] = field(default_factory=dict)
+    """(required, within, members if in segments, segment size, its level) -> (version, most held,
+    domain)."""
+    explained: dict[tuple[int, ...], tuple[int, Cause, Rejection]] = field(default_factory=dict)
+    """What a gang asked for -> (version, why it does not fit): gangs alike share one."""
+
+    def refuse(self, row: int | I32, text: str) -> None:
+        """Makes rows ineligible for this view; the caller journals them."""
+        if text not in self.reasons:
+            self.reasons = (*self.reasons, text)
+        self.reason = self.reason.copy()
+        self.reason[row] = self.reasons.index(text)
+
+
+class Ledger:
+    """Free room while a cycle decides, and each shape's capacities on it."""
+
+    def __init__(self, snapshot: Snapshot, tree: kernel.Tree | None = None) -> None:
+        """`tree` is the checked form of the snapshot's topology, if the caller keeps one."""
+        snapshot.check_fresh()
+        self.snapshot = snapshot
+        self.tree = tree if tree is not None else kernel.Tree(snapshot.topology)
+        self.scratch = kernel.Scratch(self.tree)
+        self.free: I64 = snapshot.free
+        self.slots: I64 = snapshot.slots
+        self.stats = PlanStats()
+        self._journal: list[I32] = []
+        self._views: dict[tuple[int, tuple[int, ...], bool], View] = {}
+        self._requests: dict[int, kernel.Request] = {}
+        self._tokens: dict[str, list[I32]] = {}
+        self._nowhere: I32 = np.full(self.tree.domains, -1, np.int32)
+        self._held: HeldRoom | None = None
+        self._settling: I32 = np.flatnonzero(snapshot.flags & SETTLING).astype(np.int32)
+
+    @property
+    def held(self) -> HeldRoom:
+        """What the snapshot's holds keep."""
+        if self._held is None:
+            self._held = HeldRoom(self.snapshot)
+        return self._held
+
+    def view(self, shape: int, gang: Gang) -> View:
+        """Capacities of `shape` for `gang` now: others' claims and settling nodes left out."""
+        settling = not gang.single and self._settling.size > 0
+        key = (shape, self._barred(gang), settling)
+        view = self._views.get(key)
+        if view is None:
+            view = self._views[key] = self._open(*key)
+        self._sync(view)
+        return view
+
+    def take(self, shape: int, rows: I32) -> None:
+        """Takes room for one member of `shape` on each of `rows`."""
+        if rows.size == 0:
+            return
+        if self.free is self.snapshot.free:
+            self.free = self.snapshot.free.copy()
+            self.slots = self.snapshot.slots.copy()
+        touched = kernel.take(rows, self._request(shape), self.free, self.slots)
+        self._journal.append(touched)
+        for token in self.snapshot.shapes[shape].tokens:
+            self._tokens.setdefault(token, []).append(touched)
+            for view in self._views.values():
+                for wanted in view.tokens:
+                    if clash(wanted, token):
+                        view.refuse(touched, token_reason(wanted))
+
+    def whole(self, view: View, size: int, level: int) -> I64:
+        """Whole segments under each domain, kept until the view changes."""
+        kept = view.whole.get((size, level))
+        if kept is None or kept[0] != view.version:
+            sums = kernel.segment_sums(self.tree, view.sums, size, level)
+            kept = view.whole[(size, level)] = (view.version, sums)
+        return kept[1]
+
+    def tight(self, view: View, members: int) -> I32:
+        """[D] the tightest own node of each domain that holds `members`, or -1."""
+        if view.peak < 0:
+            view.peak = int(view.cap.max()) if view.cap.size else 0
+        if members > view.peak:
+            return self._nowhere
+        kept = view.tight.get(members)
+        if kept is None:
+            best: I32 = np.full(self.tree.domains, -1, np.int32)
+            self.stats.nodes_scanned += kernel.tight_nodes(
+                self.tree, view.cap, members, self.tree.every_domain, best
+            )
+            kept = view.tight[members] = (best, [view.cursor])
+        best, cursor = kept
+        if cursor[0] < view.cursor:
+            rows = np.concatenate(self._journal[cursor[0] : view.cursor])
+            domains = np.unique(self.tree.topology.node_parent[rows])
+            self.stats.nodes_scanned += kernel.tight_nodes(
+                self.tree, view.cap, members, domains, best
+            )
+        cursor[0] = view.cursor
+        return best
+
+    def _sync(self, view: View) -> None:
+        if view.cursor == len(self._journal):
+            return
+        if not view.owned:
+            view.cap, view.sums, view.owned = view.cap.copy(), view.sums.copy(), True
+        news = self._journal[view.cursor :]
+        rows = news[0] if len(news) == 1 else np.concatenate(news)
+        kernel.refresh_rows(
+            self.tree, rows, self.free, self.slots, view.reason, view.request, view.cap, view.sums
+        )
+        self.stats.nodes_scanned += rows.size
+        view.cursor = len(self._journal)
+        view.version += 1
+
+    def _open(self, number: int, barred: tuple[int, ...], settling: bool) -> View:
+        """A view from the snapshot's kept capacities, or computed here."""
+        shape = self.snapshot.shapes[number]
+        request = self._request(number)
+        kept = self.snapshot.capacities.get(number)
+        if kept is None:
+            kept = self._compute(number, request)
+        view = View(
+            number, request, shape.tokens, kept.reasons, kept.reason,
+            kept.cap, kept.sums, cursor=0,
+        )  # fmt: skip
+        topology = self.tree.topology
+        changed: list[I32] = []
+        for i in barred:
+            claims = self.snapshot.claims
+            rows = topology.rows(int(claims.domain[i]))
+            rows = rows[view.reason[rows] == 0]
+            view.refuse(rows, CLAIMED_BY + claims.owner[i])
+            changed.append(rows)
+        if settling:
+            rows = self._settling[view.reason[self._settling] == 0]
+            view.refuse(rows, SETTLING_REASON)
+            changed.append(rows)
+        for token, taken in self._tokens.items():
+            for wanted in view.tokens:
+                if clash(wanted, token):
+                    view.refuse(np.concatenate(taken), token_reason(wanted))
+        if changed:
+            view.cap, view.sums, view.owned = view.cap.copy(), view.sums.copy(), True
+            kernel.refresh_rows(
+                self.tree, np.concatenate(changed), self.snapshot.free, self.snapshot.slots,
+                view.reason, request, view.cap, view.sums,
+            )  # fmt: skip
+        return view
+
+    def _request(self, number: int) -> kernel.Request:
+        request = self._requests.get(number)
+        if request is None:
+            shape = self.snapshot.shapes[number]
+            request = kernel.Request.of(shape.requests, exclusive=shape.exclusive)
+            self._requests[number] = request
+        return request
+
+    def _compute(self, number: int, request: kernel.Request) -> Capacity:
+        snapshot = self.snapshot
+        eligibility = Eligibility(snapshot.shapes[number])
+        reason = eligibility.evaluate(snapshot)
+        cap = kernel.capacity(snapshot.free, snapshot.slots, reason, request)
+        self.stats.nodes_scanned += cap.size
+        return Capacity(tuple(eligibility.reasons), reason, cap, kernel.roll_up(self.tree, cap))
+
+    def _barred(self, gang: Gang) -> tuple[int, ...]:
+        """Claims that `gang` may not enter: of others, unless its priority is higher."""
+        claims = self.snapshot.claims
+        if not claims.owner:
+            return ()
+        return tuple(
+            i
+            for i, owner in enumerate(claims.owner)
+            if owner != gang.key and gang.priority <= claims.priority[i]
+        )

@@ -1,0 +1,100 @@
+"""Muster's own placement: held room first, then the domain search for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from scheduler.model.arrays import I32
+from scheduler.model.filters.tokens import token_reason
+from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_ROW
+from scheduler.model.plan import Verdict
+from scheduler.model.policy import SEARCH_BUDGET
+from scheduler.model.snapshot import SETTLING
+from scheduler.plan.gang import MIXED, Gang, Outcome
+from scheduler.plan.identical import place_identical
+from scheduler.plan.ledger import CLAIMED_BY, Ledger
+from scheduler.plan.mixed import place_mixed
+
+
+@dataclass(frozen=True, slots=True)
+class MusterPlacement:
+    """The rule of this project: the lowest, tightest common domain (kernel_reference.py)."""
+
+    budget: int = SEARCH_BUDGET
+    """Node visits that one member-by-member search may cost."""
+
+    @property
+    def name(self) -> str:
+        """Name on the command line and in reports."""
+        return "muster"
+
+    def place(self, ledger: Ledger, gang: Gang) -> Outcome:
+        """Rows for `gang`, or the numbers of a rejection."""
+        if not gang.has_held:
+            members: I32 = np.arange(gang.n, dtype=np.int32)
+            return self._search(ledger, gang, members, gang.minimum, NO_DOMAIN)
+        return self._with_held(ledger, gang)
+
+    def _with_held(self, ledger: Ledger, gang: Gang) -> Outcome:
+        """Members whose held node still takes them go there; the others are searched for.
+
+        Held room was taken from free when the hold was made, so these rows cost nothing now.
+        """
+        row: I32 = np.full(gang.n, NO_ROW, np.int32)
+        near = NO_DOMAIN
+        for i in np.flatnonzero(gang.held_row != NO_ROW):
+            held = int(gang.held_row[i])
+            if _takes_back(ledger, gang, int(gang.shapes[i]), held):
+                row[i] = held
+            else:
+                near = int(ledger.tree.topology.node_parent[held])
+        rest = np.flatnonzero(row == NO_ROW).astype(np.int32)
+        kept = gang.n - rest.size
+        if rest.size:
+            if gang.home == NO_DOMAIN:
+                gang = replace(gang, home=_home_of(ledger, gang, row))
+            minimum = max(0, gang.minimum - kept)
+            found = self._search(ledger, gang, rest, minimum, near)
+            if found.verdict != Verdict.FITS and kept < gang.minimum:
+                return replace(found, fit=found.fit + kept)
+            row[rest[: found.rows.size]] = found.rows
+        common = ledger.tree.topology.common_domain(row[row != NO_ROW])
+        return Outcome(Verdict.FITS, row, common, kept, NO_DOMAIN)
+
+    def _search(self, ledger: Ledger, gang: Gang, members: I32, minimum: int, near: int) -> Outcome:
+        if gang.shape != MIXED:
+            return place_identical(ledger, gang, members.size, minimum, near)
+        ledger.stats.searches += 1
+        return place_mixed(ledger, gang, members, minimum, near, self.budget)
+
+
+def _home_of(ledger: Ledger, gang: Gang, row: I32) -> int:
+    """The home that held room makes where no member is bound: most members, then name path."""
+    topology = ledger.tree.topology
+    level = gang.required if gang.required != NO_LEVEL else gang.preferred
+    kept = row[row != NO_ROW]
+    domains = topology.domains_at(kept, level) if level != NO_LEVEL else kept[:0]
+    found, members = np.unique(domains[domains != NO_DOMAIN], return_counts=True)
+    pairs = zip(found.tolist(), members.tolist(), strict=True)
+    return min(
+        pairs, key=lambda pair: (-pair[1], int(topology.path_rank[pair[0]])), default=(NO_DOMAIN, 0)
+    )[0]
+
+
+def _takes_back(ledger: Ledger, gang: Gang, shape: int, row: int) -> bool:
+    """Does the node where a member's room is held still take it?
+
+    The tokens taken there are the hold's own, and a claim made later does not end a hold. But
+    nobody returns to a node that a race has overcommitted, held room or not.
+    """
+    view = ledger.view(shape, gang)
+    reason = view.reasons[view.reason[row]]
+    own = {"", *map(token_reason, view.tokens)}
+    if reason not in own and not reason.startswith(CLAIMED_BY):
+        return False
+    if ledger.snapshot.flags[row] & SETTLING and not gang.single:
+        return False  # counted under the token, which is asked first
+    asked = view.request.vector > 0
+    return bool(ledger.slots[row] >= 0 and (ledger.free[asked, row] >= 0).all())

@@ -1,0 +1,285 @@
+"""Gangs of identical members go where exhaustive search says that they should."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scheduler.model.plan import Plan, Verdict
+from scheduler.model.policy import Policy
+from scheduler.model.snapshot import Snapshot
+from scheduler.plan import plan
+from tests import builders
+from tests.plan.exhaustive_identical import (
+    CLUSTER,
+    LEVELS,
+    NODE_LEVEL,
+    Case,
+    Enumeration,
+    Path,
+    fair_shares,
+    least_children,
+    level_of,
+    name_path,
+    path_of,
+)
+
+BATCHES, CASES = 20, 1_000
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_placement_equals_enumeration(batch: int) -> None:
+    """Members placed, level, tightest domain, children at each level and order of ranks."""
+    rng = np.random.default_rng([2024, batch])
+    placed = 0
+    for _ in range(CASES):
+        case = random_case(rng)
+        placed += check(case)
+    assert CASES // 4 < placed < CASES  # both verdicts are met often enough to mean something
+
+
+def random_case(rng: np.random.Generator) -> Case:
+    """At most 6 nodes and 8 members; labels are missing in nearly half of the cases.
+
+    Half are small nodes in many leaves, so that gangs have to spread; others are few domains
+    much alike, so that they have to choose; the rest is anything.
+    """
+    kind = rng.choice(("any", "wide", "rivals"), p=(0.2, 0.5, 0.3))
+    count = int(rng.integers(1, 7) if kind == "any" else rng.integers(4, 7))
+    # Without a label is one name more, so that unlabelled nodes meet in domains of their own.
+    spines = labels(rng, ("s1", "s2", "s10"), 1)
+    leaves = labels(rng, ("l1", "l2", "l10"), 2 if kind == "wide" else 1)
+    places = [
+        (spines[rng.integers(len(spines))], leaves[rng.integers(len(leaves))])
+        for _ in range(int(rng.integers(2, 4)) if kind == "rivals" else count)
+    ]
+    most = int(rng.integers(1, {"any": 5 if count > 4 else 8, "wide": 4, "rivals": 5}[kind]))
+    least = max(0, most - 1) if kind == "rivals" else 0
+    nodes = tuple(
+        # n8 .. n13: as text, n10 would come before n8.
+        (f"n{i + 8}", *places[i % len(places)], int(rng.integers(least, most + 1)))
+        for i in range(count)
+    )
+    low = {"any": 1, "wide": 3, "rivals": most + 1}[kind]
+    n = int(rng.integers(low, min(8, max(low, 2 * most) if kind == "rivals" else 8) + 1))
+    return random_gang(rng, nodes, n, wide=kind == "wide")
+
+
+def random_gang(
+    rng: np.random.Generator,
+    nodes: tuple[tuple[str, str | None, str | None, int], ...],
+    n: int,
+    *,
+    wide: bool,
+) -> Case:
+    """What n members may ask for."""
+    size = int(rng.integers(1, 4 if wide else 6)) if rng.random() < 0.5 else 0
+    return Case(
+        nodes=nodes,
+        n=n,
+        minimum=n if rng.random() < 0.4 else int(rng.integers(1, n + 1)),
+        size=size,
+        segment_level=int(rng.random() < 0.7) if size else -1,
+        required=-1 if wide and rng.random() < 0.5 else int(rng.integers(-1, 2)),
+        preferred=int(rng.integers(-1, 2)),
+        single=n == 1 and bool(rng.random() < 0.5),
+    )
+
+
+def labels(rng: np.random.Generator, names: tuple[str, ...], least: int) -> tuple[str | None, ...]:
+    """Some of `names`; in a quarter of the cases nodes may have none of them."""
+    some = names[: rng.integers(least, len(names) + 1)]
+    return (*some, None) if rng.random() < 0.25 else some
+
+
+def check(case: Case) -> bool:
+    """Plans the case and compares every stage; True if the gang was placed."""
+    truth = Enumeration(case)
+    snapshot, got = planned(case)
+    fits = case.minimum <= truth.members > 0
+    assert got.verdict[0] == (Verdict.FITS if fits else Verdict.DOES_NOT_FIT), case
+    if not fits:
+        assert int(got.best_cap[0]) == truth.members, case
+        assert (got.row == -1).all(), case
+        return False
+    rows = got.row.tolist()
+    m = truth.members
+    assert int(got.placed[0]) == m, (case, rows)
+    assert min(rows[:m]) >= 0, (case, rows)
+    assert rows[m:] == [-1] * (case.n - m), (case, rows)
+    counts = [rows.count(i) for i in range(len(case.nodes))]
+    assert all(a <= b for a, b in zip(counts, truth.cap, strict=True)), (case, rows)
+    top = common_domain(truth, counts)
+    level = NODE_LEVEL if isinstance(top, int) else level_of(top)
+    assert level == truth.common[0], (case, rows)
+    assert truth.measure(top) == truth.measure(truth.chosen), (case, rows)
+    assert top == truth.chosen, (case, rows)
+    named = truth.paths[top] if isinstance(top, int) else top
+    assert snapshot.topology.path(int(got.domain[0])) == tuple(name for _, name in named), case
+    check_shares(truth, rows[:m], counts, top)
+    return True
+
+
+def planned(case: Case) -> tuple[Snapshot, Plan]:
+    """The case through the public door: a snapshot whose free GPUs make the caps."""
+    text = " | ".join(
+        f"{spine or '-'}/{leaf or '-'}: {name}" for name, spine, leaf, _ in case.nodes
+    )
+    # Two GPUs a member and an odd one left over: capacity is a division, not a copy.
+    snapshot = builders.snapshot(
+        text,
+        levels=LEVELS,
+        allocatable={name: (64_000, 1 << 40, 2 * cap + 1) for name, _, _, cap in case.nodes},
+        shapes=[builders.shape(gpu=2, cpu=1)],
+    )
+    spec = {
+        "key": "gang",
+        "n": case.n,
+        "min": case.minimum,
+        "required": case.required,
+        "preferred": case.preferred,
+        "segment": (case.size, case.segment_level) if case.size else 0,
+        "single": case.single,
+    }
+    return snapshot, plan(snapshot, builders.gangs(snapshot, [spec]), Policy(), 0)
+
+
+def common_domain(truth: Enumeration, counts: list[int]) -> Path | int:
+    """The lowest domain (or node) above the members, from labels alone."""
+    used = [i for i, count in enumerate(counts) if count]
+    if len(used) == 1:
+        return used[0]
+    paths = [truth.paths[i] for i in used]
+    depth = 0
+    while all(len(path) > depth and path[depth] == paths[0][depth] for path in paths):
+        depth += 1
+    return paths[0][:depth]
+
+
+def check_shares(truth: Enumeration, rows: list[int], counts: list[int], top: Path | int) -> None:
+    """Steps 4 and 5 for the members on `rows` under their common domain."""
+    case = truth.case
+    if isinstance(top, int):
+        return
+    if not case.size or level_of(top) >= case.segment_level:
+        check_members(truth, counts, top)
+        assert rows == sorted(rows, key=lambda i: tree_order(truth, i)), (case, rows)
+        return
+    starts = range(0, len(rows), case.size)
+    domains = [segment_of(truth, rows[at : at + case.size]) for at in starts]
+    short = len(rows) % case.size
+    last = domains.pop() if short else None
+    whole = {d: sum(path[: len(d)] == d for path in domains) for d in truth.domains}
+    check_segments(truth, whole, top)
+    if last is not None:
+        check_short(truth, whole, top, last, short)
+    for d in truth.segments:
+        check_members(truth, counts, d)
+    assert rows == sorted(rows, key=lambda i: tree_order(truth, i, last)), (case, rows)
+
+
+def segment_of(truth: Enumeration, rows: list[int]) -> Path:
+    """The one segment domain of a segment's members."""
+    paths = {tuple(p for p in truth.paths[i] if p[0] <= truth.case.segment_level) for i in rows}
+    assert len(paths) == 1, (truth.case, rows)
+    (path,) = paths
+    assert path in truth.segments, (truth.case, rows)
+    return path
+
+
+def check_segments(truth: Enumeration, whole: dict[Path, int], domain: Path) -> None:
+    """Whole segments of `domain` go to the fewest children, down to the segment level."""
+    if level_of(domain) >= truth.case.segment_level or not whole[domain]:
+        return
+    left = whole[domain]
+    for group in truth.children(domain):
+        inner = [
+            d for d in group if not isinstance(d, int) and level_of(d) <= truth.case.segment_level
+        ]
+        caps = [segments_of(truth, d) for d in inner]
+        left -= compare(truth, caps, [whole[d] for d in inner], left)
+        for d in inner:
+            check_segments(truth, whole, d)
+    assert left == 0, truth.case
+
+
+def segments_of(truth: Enumeration, domain: Path) -> int:
+    """Whole segments that fit under `domain`."""
+    cap = truth.measure(domain)
+    return cap // truth.case.size if level_of(domain) == truth.case.segment_level else cap
+
+
+def check_short(
+    truth: Enumeration, whole: dict[Path, int], top: Path, last: Path, short: int
+) -> None:
+    """The short segment goes down through used domains where it can, then to the least room."""
+    room = {d: truth.measure(d) - whole[d] * truth.case.size for d in truth.segments}
+    able = [d for d in truth.segments if d[: len(top)] == top and room[d] >= short]
+    for level in range(level_of(top) + 1, truth.case.segment_level + 1):
+
+        def used(d: Path, level: int = level) -> bool:
+            """Is the domain through which d's path passes this level in use?
+
+            A path that skips the level is in use there if the domain below the gap is.
+            """
+            through = next(d[: k + 1] for k, part in enumerate(d) if part[0] >= level)
+            return bool(whole[through])
+
+        able = [d for d in able if used(d)] or able
+    assert last == min(able, key=lambda d: (room[d], name_path(d))), (truth.case, whole, last)
+
+
+def check_members(truth: Enumeration, counts: list[int], domain: Path) -> None:
+    """Members of `domain` go to the fewest children, level by level down to nodes."""
+    left = sum(
+        c for c, path in zip(counts, truth.paths, strict=True) if path[: len(domain)] == domain
+    )
+    if not left:
+        return
+    for group in truth.children(domain):
+        shares = [share_of(truth, counts, child) for child in group]
+        left -= compare(truth, [truth.measure(child) for child in group], shares, left)
+        for child in group:
+            if not isinstance(child, int):
+                check_members(truth, counts, child)
+    assert left == 0, (truth.case, counts)
+
+
+def share_of(truth: Enumeration, counts: list[int], child: Path | int) -> int:
+    """Members on a node or under a domain."""
+    if isinstance(child, int):
+        return counts[child]
+    return sum(c for c, p in zip(counts, truth.paths, strict=True) if p[: len(child)] == child)
+
+
+def compare(truth: Enumeration, caps: list[int], shares: list[int], left: int) -> int:
+    """One parent: as many as the siblings hold, on the fewest of them; returns what they got."""
+    give = min(left, sum(caps))
+    assert sum(share > 0 for share in shares) == least_children(caps, give), (truth.case, shares)
+    assert shares == fair_shares(caps, give), (truth.case, shares)
+    return give
+
+
+def tree_order(truth: Enumeration, row: int, last: Path | None = None) -> tuple[object, ...]:
+    """Sort key of a node in the tree; what lies on the path `last` is last at each level."""
+    path = truth.paths[row]
+    names = name_path(path)
+    key: list[object] = [
+        (last is not None and path[: k + 1] == last[: k + 1], part) for k, part in enumerate(names)
+    ]
+    return (*key, (False, (NODE_LEVEL, row)))
+
+
+def test_the_enumeration_knows_a_case_worked_by_hand() -> None:
+    """Six members: leaf l1 holds just six, l2 only five, so both nodes of l1 are filled."""
+    case = Case(
+        nodes=(("n1", "s1", "l1", 3), ("n2", "s1", "l1", 3), ("n3", "s1", "l2", 5)),
+        n=6,
+        minimum=6,
+    )
+    truth = Enumeration(case)
+    assert truth.members == 6
+    assert truth.common == (1, [path_of("s1", "l1")])
+    assert truth.measure(CLUSTER) == 11
+    assert least_children([3, 3, 5], 6) == 2
+    assert fair_shares([3, 3, 5], 6) == [1, 0, 5]
