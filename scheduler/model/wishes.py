@@ -53,6 +53,9 @@ class Wishes:
     """`ordered: hold`, the default; False is `grow`."""
     move: bool = False
     """`on-loss: move`; the default is to wait."""
+    unmet: tuple[str, ...] = ()
+    """Requirements that nobody here understands. Such a gang waits: a rule that must hold is
+    not dropped because it is misspelt."""
 
 
 def read_wishes(
@@ -70,13 +73,14 @@ def read_wishes(
         size = 0
     segment_level = reader.get(SEGMENT_TOPOLOGY, level, len(levels) - 1)
     wishes = Wishes(
-        required=reader.get(REQUIRED, level, NO_LEVEL),
+        required=reader.must(REQUIRED, level, NO_LEVEL),
         preferred=reader.get(PREFERRED, level, 0 if levels else NO_LEVEL),
         segment_size=size,
         segment_level=segment_level if size else NO_LEVEL,
         min_available=reader.get(MIN_AVAILABLE, _POSITIVE, 0),
         hold=reader.get(ORDERED, _one_of("hold", "grow"), 0) == 0,
         move=reader.get(ON_LOSS, _one_of("wait", "move"), 0) == 1,
+        unmet=tuple(reader.unmet),
     )
     return wishes, reader.problems
 
@@ -96,6 +100,16 @@ class _Reader:
     def __init__(self, annotations: Mapping[str, str]) -> None:
         self.annotations = annotations
         self.problems: list[str] = []
+        self.unmet: list[str] = []
+
+    def must(self, key: str, kind: _Kind, default: int) -> int:
+        """As `get`, but a value that cannot be read is a requirement that is not met."""
+        before = len(self.problems)
+        value = self.get(key, kind, default)
+        for problem in self.problems[before:]:
+            self.unmet.append(problem.removesuffix(": ignored"))
+        del self.problems[before:]
+        return value
 
     def get(self, key: str, kind: _Kind, default: int) -> int:
         """The number that the annotation stands for, or `default`."""

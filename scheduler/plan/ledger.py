@@ -92,10 +92,13 @@ class Ledger:
             self._held = HeldRoom(self.snapshot)
         return self._held
 
-    def view(self, shape: int, gang: Gang) -> View:
-        """Capacities of `shape` for `gang` now: others' claims and settling nodes left out."""
+    def view(self, shape: int, gang: Gang, *, claims: bool = True) -> View:
+        """Capacities of `shape` for `gang` now: others' claims and settling nodes left out.
+
+        claims=False: as if nobody had claimed anything (to say why a gang waits).
+        """
         settling = not gang.single and self._settling.size > 0
-        key = (shape, self._barred(gang), settling)
+        key = (shape, self.barred(gang) if claims else (), settling)
         view = self._views.get(key)
         if view is None:
             view = self._views[key] = self._open(*key)
@@ -214,7 +217,7 @@ class Ledger:
         self.stats.nodes_scanned += cap.size
         return Capacity(tuple(eligibility.reasons), reason, cap, kernel.roll_up(self.tree, cap))
 
-    def _barred(self, gang: Gang) -> tuple[int, ...]:
+    def barred(self, gang: Gang) -> tuple[int, ...]:
         """Claims that `gang` may not enter: of others, unless its priority is higher."""
         claims = self.snapshot.claims
         if not claims.owner:

@@ -9,13 +9,13 @@ from scheduler.model.arrays import I32, I64
 from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_ROW
 from scheduler.model.plan import Cause, Rejection, Verdict
 from scheduler.model.reasons import CLUSTER_WIDE, unlabelled_text
+from scheduler.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
 from scheduler.model.topology import CLUSTER
 from scheduler.plan.blocked import blocked_by
 from scheduler.plan.gang import MIXED, Gang, Outcome
 from scheduler.plan.identical import domains_in_turn, permitted_domains
 from scheduler.plan.ledger import CLAIMED_BY, Ledger, View
 
-PODS = "pods"
 NODES = "nodes"
 
 
@@ -39,16 +39,19 @@ def cause_of(ledger: Ledger, gang: Gang) -> Cause:
     """Why `gang` is not placed, judged by what is free in the whole cluster now.
 
     Too little in sum: capacity. Too little on whole nodes, or for a mix of shapes or pins that
-    no domain restricts: fragmentation. Else topology.
+    no domain restricts: fragmentation. Else topology: also where only the claims of others are
+    in the way, since their room is there and a new node is not what is missing.
     """
     wanted = _wanted(gang)
-    on_nodes = all(ledger.view(shape, gang).sums[CLUSTER] >= want for shape, want in wanted)
+    on_nodes = all(
+        ledger.view(shape, gang, claims=False).sums[CLUSTER] >= want for shape, want in wanted
+    )
     if (not on_nodes or len(wanted) > 1) and not _enough_in_sum(ledger, gang, wanted):
         return Cause.CAPACITY
     if not on_nodes:
         return Cause.FRAGMENTATION
-    anywhere = gang.required == NO_LEVEL and not gang.segment_size
-    return Cause.FRAGMENTATION if anywhere else Cause.TOPOLOGY
+    restricted = gang.required != NO_LEVEL or gang.segment_size or ledger.barred(gang)
+    return Cause.TOPOLOGY if restricted else Cause.FRAGMENTATION
 
 
 def rejection_of(ledger: Ledger, gang: Gang, outcome: Outcome) -> Rejection:
@@ -120,7 +123,9 @@ def _short_of(ledger: Ledger, view: View, rows: I32) -> str:
     fits.append((int(slots.sum()), PODS))
     if view.request.exclusive:
         fits.append((eligible.size, NODES))
-    return min(fits, key=lambda pair: pair[0])[1]
+    # Of those that run out together, the scarcest kind is named: devices, then the rest.
+    common = {CPU, MEMORY, EPHEMERAL_STORAGE, PODS, NODES}
+    return min(fits, key=lambda pair: (pair[0], pair[1] in common))[1]
 
 
 def _enough_in_sum(ledger: Ledger, gang: Gang, wanted: list[tuple[int, int]]) -> bool:
@@ -128,7 +133,7 @@ def _enough_in_sum(ledger: Ledger, gang: Gang, wanted: list[tuple[int, int]]) ->
     anyone = np.zeros(ledger.tree.nodes, np.bool_)
     need = [0] * len(ledger.snapshot.resources)
     for shape, members in wanted:
-        view = ledger.view(shape, gang)
+        view = ledger.view(shape, gang, claims=False)
         eligible = view.reason == 0
         if view.request.exclusive and int(np.count_nonzero(eligible)) < members:
             return False

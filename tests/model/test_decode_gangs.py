@@ -191,8 +191,6 @@ def test_kueue_annotations_are_read_and_ours_win() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("muster.dev/required-topology", "rack"),
-        ("kueue.x-k8s.io/podset-required-topology", "kubernetes.io/hostname"),
         ("muster.dev/segment-size", "0"),
         ("muster.dev/segment-size", "٤"),
         ("muster.dev/segment-size", "9" * 5000),
@@ -207,3 +205,18 @@ def test_bad_wishes_are_told_and_ignored(key: str, value: str) -> None:
     assert wishes == Wishes(preferred=0)
     assert len(problems) == 1
     assert problems[0].startswith(f"annotation {key}={value!r} is not ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("muster.dev/required-topology", "rack"),
+        ("kueue.x-k8s.io/podset-required-topology", "kubernetes.io/hostname"),
+    ],
+)
+def test_a_required_level_that_nobody_knows_is_not_dropped(key: str, value: str) -> None:
+    """A rule that must hold makes the gang wait; it is not ignored for being misspelt."""
+    wishes, problems = read_wishes({key: value}, LEVELS)
+    assert problems == []
+    assert wishes.required == -1
+    assert wishes.unmet == (f"annotation {key}={value!r} is not a level (spine, leaf)",)

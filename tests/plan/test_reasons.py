@@ -184,7 +184,7 @@ PLANNED: dict[str, tuple[str, dict[str, Any], dict[str, Any], Cause, str]] = {
     ),
     "a claim": (
         TWO_SPINES, {"gpu": 2, "claims": [("s1", "ml/big", 0)]}, {"n": 4, "required": "spine"},
-        Cause.CAPACITY,
+        Cause.TOPOLOGY,
         ("2 of 4 fit; best spine is s2 with 2, 2 short of nvidia.com/gpu;"
         " blocked by claim of ml/big"),
     ),

@@ -117,9 +117,11 @@ class WaitingGangs:
     def _unchecked(self, gang: Gang, pods: Sequence[Pod]) -> list[str]:
         """Rules that nobody checks for these pods, noted with what was wrong with the gang."""
         rules = sorted({rule for pod in pods for rule in pod.unsupported})
+        unmet = gang.wishes.unmet
         unchecked = [f"{rule} is not checked" for rule in rules]
-        self.file.notes += [f"{gang.name}: {text}" for text in (*gang.problems, *unchecked)]
-        return rules
+        texts = (*gang.problems, *unmet, *unchecked)
+        self.file.notes += [f"{gang.name}: {text}" for text in texts]
+        return [*unmet, *rules]
 
     def _later(self, gang: Gang, rank: int) -> Pod:
         """A member that the controller has not created yet."""
