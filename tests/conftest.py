@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,18 @@ settings.register_profile(
     max_examples=2_000,
 )
 settings.load_profile(os.environ.get("MUSTER_HYPOTHESIS", "repeatable"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Adds up what tests recorded (`record_property`) over all workers, and prints it."""
+    totals: Counter[str] = Counter()
+    for report in terminalreporter.getreports("passed"):
+        if report.when == "call":
+            totals.update(dict(report.user_properties))
+    if totals:
+        terminalreporter.section("recorded")
+        for name, total in sorted(totals.items()):
+            terminalreporter.write_line(f"{name}: {total:,}")
 
 
 @pytest.fixture(scope="session")
