@@ -113,10 +113,11 @@ class Request:
 class Scratch:
     """Work arrays of one planner, sized for one tree. Not to be shared between threads."""
 
-    __slots__ = ("heap", "rest", "share", "stack", "value")
+    __slots__ = ("heap", "rest", "share", "stack", "tree", "value")
 
     def __init__(self, tree: Tree) -> None:
         """Allocates 2 x 8 D + 20 W + 16 D bytes or so."""
+        self.tree = tree
         self.share: I64 = np.zeros((2, tree.domains), np.int64)
         self.value: I64 = np.empty((2, tree.width), np.int64)
         self.heap: I32 = np.empty(tree.width, np.int32)
@@ -258,8 +259,15 @@ def descend(
     if not CLUSTER <= domain < tree.domains or m < 0:
         raise KernelArgumentError(f"{m} members under domain {domain}")
     t = tree.topology
-    above = bool(size) and t.level[domain] < segment_level
-    if (whole[domain] < m // size) if above else (sums[domain] < m):
+    if scratch.tree is not tree:
+        raise KernelArgumentError("scratch: made for another tree")
+    if size and t.level[domain] < segment_level:
+        # A short segment that fits nowhere would be written past the ends of its arrays.
+        only = tree.every_domain[domain : domain + 1]
+        fine = most(tree, only, sums, whole, m, size, segment_level)[0] >= m
+    else:
+        fine = sums[domain] >= m
+    if not fine:
         raise KernelArgumentError(f"domain {domain} does not hold {m} members")
     rows: I32 = np.empty(m, np.int32)
     visited = _descend.descend(

@@ -48,7 +48,7 @@ class Cache(Workloads):
         super().__init__(resources, levels, order=order, settle_us=settle_us, limits=limits)
         self.capacities = CapacityCache()
         self._wanted: set[int] = set()
-        self._gatherer = Gatherer(self.queue, self.book, self.holds, self.frozen)
+        self._gatherer = Gatherer(self.queue, self.book, self.holds, self.shapes, self.frozen)
 
     # ---- nodes and claims
 

@@ -12,7 +12,9 @@ from scheduler.state.entry import MIXED, Entry
 from scheduler.state.freeze import FrozenColumns
 from scheduler.state.gangs import GangBook
 from scheduler.state.holds import HoldTable
+from scheduler.state.mates import beside_mates
 from scheduler.state.queue import EXPLICIT, Queue
+from scheduler.state.shapes import ShapeRegistry
 
 
 def home_domain(topology: Topology, rows: I32, level: int) -> int:
@@ -32,23 +34,59 @@ class Gatherer:
     """Builds Pending columns; the extras of few entries are filled in one by one."""
 
     def __init__(
-        self, queue: Queue, book: GangBook, holds: HoldTable, frozen_columns: FrozenColumns
+        self,
+        queue: Queue,
+        book: GangBook,
+        holds: HoldTable,
+        shapes: ShapeRegistry,
+        frozen_columns: FrozenColumns,
     ) -> None:
         self._queue = queue
         self._book = book
         self._holds = holds
+        self._shapes = shapes
         self._frozen = frozen_columns
-        self._nobody = self._columns(np.empty(0, np.int64), [], None)
+        self._nobody = self._columns(queue.table[:0], [], None)
 
     def pending(self, indices: I64, snapshot: Snapshot) -> tuple[Pending, list[Entry]]:
         """The entries at `indices` of the queue's table as columns, in that order."""
         if not indices.size:
             return self._nobody, []
         entries = self._queue.entries_at(indices)
-        return self._columns(indices, entries, snapshot.topology), entries
-
-    def _columns(self, indices: I64, entries: list[Entry], topology: Topology | None) -> Pending:
         table = self._queue.table[indices]
+        shown = self._mended(table, entries, snapshot.topology)
+        return self._columns(table, shown, snapshot.topology), entries
+
+    def _mended(self, table: np.ndarray, entries: list[Entry], topology: Topology) -> list[Entry]:
+        """The entries to plan now, with `table` made to agree: segments stay with their mates."""
+        shown = entries
+        for g in np.flatnonzero((table["segment_size"] > 0) & (table["repair"] > 0)).tolist():
+            entry, record = entries[g], self._book.find(entries[g].key)
+            holds = self._holds.of(entry.key)
+            placed = {rank: int(self._frozen.row_of_nid[hold.nid]) for rank, hold in holds.items()}
+            if record is not None and record.count:
+                pods, slots = self._book.pods, record.slots
+                rows = self._frozen.row_of_nid[pods.nid[slots]]
+                placed |= dict(zip(pods.rank[slots].tolist(), rows.tolist(), strict=True))
+            if not placed:
+                continue
+            known = [entry.rank_column(), np.fromiter(placed, np.int32, len(placed))]
+            if record is not None and record.origin is not None:
+                known.append(record.origin.rank_column())
+            gang = np.unique(np.concatenate(known))
+            seen = {rank: row for rank, row in placed.items() if row >= 0}
+            mended = beside_mates(entry, gang, seen, topology, self._frozen.names)
+            if mended is not entry:
+                shown = [*shown[:g], mended, *shown[g + 1 :]]
+                row = table[g]
+                row["count"], row["minimum"], row["first_rank"] = mended.count, 1, EXPLICIT
+                row["shape"], row["segment_size"] = mended.uniform, mended.segment_size
+                row["segment_level"], row["repair"] = mended.segment_level, True
+        return shown
+
+    def _columns(
+        self, table: np.ndarray, entries: list[Entry], topology: Topology | None
+    ) -> Pending:
         count = table["count"]
         offset: I64 = np.zeros(len(entries) + 1, np.int64)
         np.cumsum(count, out=offset[1:])
@@ -78,7 +116,7 @@ class Gatherer:
             pool=column("pool"),
             rank=frozen(rank),
             shape=frozen(shape),
-            held_row=frozen(self._held_rows(entries, rank, offset)),
+            held_row=frozen(self._held_rows(entries, rank, shape, offset)),
             pin=frozen(pin),
             pins=pins,
         )
@@ -106,7 +144,8 @@ class Gatherer:
                 home[g] = home_domain(topology, rows[rows >= 0], level)
         return home
 
-    def _held_rows(self, entries: list[Entry], rank: I32, offset: I64) -> I32:
+    def _held_rows(self, entries: list[Entry], rank: I32, shape: I32, offset: I64) -> I32:
+        """Room that is too small for what the member asks for by now is not its own."""
         held = np.full(len(rank), NO_ROW, np.int32)
         if not len(self._holds):
             return held
@@ -116,7 +155,7 @@ class Gatherer:
                 continue
             for m in range(int(offset[g]), int(offset[g + 1])):
                 hold = holds.get(int(rank[m]))
-                if hold is not None:
+                if hold is not None and self._shapes.covers(hold.shape, int(shape[m])):
                     held[m] = self._frozen.row_of_nid[hold.nid]
         return held
 

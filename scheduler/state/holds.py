@@ -123,6 +123,8 @@ class HoldTable:
         if not ranks:
             del self._holds[owner]
         self._per_namespace[hold.namespace] -= 1
+        if not self._per_namespace[hold.namespace]:
+            del self._per_namespace[hold.namespace]
         self._account.charge_one(hold.nid, hold.shape, GIVE)
         self._changed = True
         return True

@@ -63,7 +63,6 @@ class Queue:
         self._pools: dict[int, SortedList[tuple[OrderKey, str]]] | None = None
         self._handed: tuple[Pending, list[Entry]] | None = None
         self._epoch = 0
-        self._delayed: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -110,8 +109,6 @@ class Queue:
         )  # fmt: skip
         self._entries.append(entry)
         self._index[entry.key] = index
-        if not_before_us:
-            self._delayed.add(entry.key)
         self._shapes.update(entry.shape_numbers())
         if self._pools is not None:
             self._pools.setdefault(entry.pool, SortedList()).add(self._item(entry))
@@ -122,7 +119,6 @@ class Queue:
         if index is None:
             raise IllegalTransitionError(f"gang {key}: it does not wait")
         entry = self._entries[index]
-        self._delayed.discard(key)
         self._gates.leave(int(self._table[index]["gate"]))
         for shape in entry.shape_numbers():
             self._shapes[shape] -= 1
@@ -138,6 +134,12 @@ class Queue:
             self._index[last.key] = index
         return entry
 
+    def replace(self, entry: Entry, *, held: bool) -> None:
+        """A gang that waits becomes another entry and is tried anew; its back-off stays."""
+        until = int(self._table[self._index[entry.key]]["not_before_us"])
+        self.remove(entry.key)
+        self.add(entry, held=held, not_before_us=until)
+
     def regate(self, key: str, *, held: bool) -> None:
         """Rows are held for a gang, or no more: what wakes it changes, and it is tried anew."""
         index = self._index.get(key)
@@ -151,21 +153,15 @@ class Queue:
         index = self._index.get(key)
         if index is None:
             raise IllegalTransitionError(f"gang {key}: it does not wait")
-        self._table[index]["not_before_us"] = until_us
-        self._delayed.add(key)
+        self._table[index]["not_before_us"] = max(until_us, 1)  # 0 stands for none
         self._table[index]["need"] = NOTHING
 
     def end_back_offs(self, now_us: int) -> list[str]:
         """Gangs whose back-off is over; from now on only their gate counts."""
-        over = [
-            key
-            for key in sorted(self._delayed)
-            if self._table[self._index[key]]["not_before_us"] <= now_us
-        ]
-        for key in over:
-            self._table[self._index[key]]["not_before_us"] = 0
-            self._delayed.discard(key)
-        return over
+        until = self.table["not_before_us"]
+        over = np.flatnonzero((until > 0) & (until <= now_us))
+        until[over] = 0
+        return [entry.key for entry in self.entries_at(over)]
 
     def retry_all(self) -> None:
         """Everybody rejected may have hope: a plan was not carried out as it was decided."""

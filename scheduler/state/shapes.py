@@ -50,6 +50,13 @@ class ShapeRegistry:
         self._shapes.append(shape)
         return number
 
+    def covers(self, held: int, asked: int) -> bool:
+        """Is room held for shape `held` enough for a member of shape `asked`?"""
+        if held == asked:
+            return True
+        more = bool((self.requests[:, asked] > self.requests[:, held]).any())
+        return not more and set(self[asked].tokens) <= set(self[held].tokens)
+
     def all(self) -> tuple[Shape, ...]:
         """Shapes by number; the same tuple until a shape is new."""
         if len(self._published) != len(self._shapes):

@@ -186,6 +186,8 @@ class Workloads:
             self.queue.add(again, held=bool(self.holds.of(key)), not_before_us=not_before_us)
             if record.state is GangState.PENDING and not_before_us:
                 record.step(Step.BACK_OFF)
+        elif not record.count:
+            self._nothing_left(record)
 
     def _given_up(self, record: GangRecord, ranks: I32) -> Entry | None:
         """Members that were given up, as an entry."""
@@ -304,10 +306,19 @@ class Workloads:
         if record.count:
             if (record.state, Step.LOSE) in TRANSITIONS:
                 record.step(Step.LOSE)
-        elif record.state is not GangState.BACKING_OFF:
+            return
+        self._nothing_left(record)
+        if record.state is not GangState.BACKING_OFF:
             record.step(Step.INCOMPLETE)
             if record.key in self.queue:
                 record.step(Step.COMPLETE)
+
+    def _nothing_left(self, record: GangRecord) -> None:
+        """Those who wait are no late members any more: there is nothing that they could join."""
+        entry = self.queue.get(record.key)
+        if entry is not None and record.origin is not None:
+            held = bool(self.holds.of(record.key))
+            self.queue.replace(entry.like(record.origin), held=held)
 
     # ---- holds
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler import kernel
 from scheduler import kernel_reference as reference
 from scheduler.model.topology import CLUSTER, Topology
+from scheduler.model.topology_build import build_topology
 from tests.kernel.strategies import Case, cases, int64, trees
 
 AMOUNT = st.one_of(
@@ -120,6 +122,20 @@ def test_placement_of_identical_members(case: Case) -> None:
     )
     assert rows.tolist() == twin.descend(domain, m)
     assert not scratch.share.any()
+
+
+def test_the_way_down_refuses_what_would_be_written_past_the_ends() -> None:
+    """Two leaves of 3 hold two whole segments of 3 and no short one; scratch has one tree."""
+    names = ["n1", "n2"]
+    tree, other = (kernel.Tree(build_topology(["leaf"], names, x)) for x in ("ab", "aa"))
+    cap = np.array([3, 3])
+    sums = kernel.roll_up(tree, cap)
+    whole = kernel.segment_sums(tree, sums, 3, 0)
+    for scratch, members in ((kernel.Scratch(tree), 7), (kernel.Scratch(other), 6)):
+        with pytest.raises(kernel.KernelArgumentError):
+            kernel.descend(tree, scratch, cap, sums, whole, CLUSTER, members, 3, 0)
+    rows, _ = kernel.descend(tree, kernel.Scratch(tree), cap, sums, whole, CLUSTER, 6, 3, 0)
+    assert rows.tolist() == [0, 0, 0, 1, 1, 1]
 
 
 def _permitted(case: Case) -> np.ndarray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from scheduler.model.shape import Shape
 from scheduler.state.claims import find_domain
 from scheduler.state.holds import HoldLimits
 from scheduler.state.invariants import check_invariants
-from tests.state.helpers import cache_of, free_gpus, gang, i32, run, spec
+from tests.state.helpers import GREEDY, cache_of, free_gpus, gang, i32, run, spec
 
 LIMITS = HoldLimits(term_us=10, longest_us=25, per_namespace=2, total=3)
 TREE = "s1/l1: n1 n2 | s2/l1: n3"
@@ -103,3 +104,18 @@ def test_claim_is_given_up_by_its_owner() -> None:
     assert cache.drop_claim("a")
     assert not cache.drop_claim("a")
     assert cache.freeze(0).claims.owner == ()
+
+
+def test_a_member_that_asks_for_more_than_is_held_is_searched_for() -> None:
+    """Its pod template grew meanwhile: the held room would overcommit the node."""
+    cache = cache_of("s1/l1: n1")
+    for gpus, waits in ((4, -1), (1, 0)):
+        number = cache.shape(Shape((0, 0, gpus)))
+        cache.hold("a", "team", ["n1"], i32(0), i32(0), 0)
+        cache.enqueue(gang("a", 1, shape=number))
+        assert cache.pending(0, cache.freeze(0), GREEDY).held_row.tolist() == [waits]
+        cache.dequeue("a")
+    cache.hold("a", "team", ["n1"], i32(number), i32(0), 0)
+    ported = cache.shape(Shape((0, 0, 1), tokens=("port:TCP/80",)))
+    cache.enqueue(gang("a", 1, shape=ported))
+    assert cache.pending(0, cache.freeze(0), GREEDY).held_row.tolist() == [-1]

@@ -7,7 +7,7 @@ import pytest
 
 from scheduler.state.invariants import check_invariants
 from scheduler.state.lifecycle import TRANSITIONS, GangState, IllegalTransitionError, Step, after
-from tests.state.helpers import cache_of, free_gpus, gang, i32, run
+from tests.state.helpers import GREEDY, cache_of, free_gpus, gang, i32, run
 
 ILLEGAL = sorted((s, t) for s in GangState for t in Step if (s, t) not in TRANSITIONS)
 
@@ -42,6 +42,32 @@ def test_life_of_a_gang_that_goes_well() -> None:
     cache.release("a")
     assert cache.state("a") is None
     assert free_gpus(cache) == {"n1": 4, "n2": 4}
+
+
+@pytest.mark.parametrize("how", ["lost", "lost while it backs off", "forgotten"])
+def test_late_members_of_a_gang_that_is_gone_are_a_gang_again(how: str) -> None:
+    """With nothing left to join, fewer than the minimum would be half a gang."""
+    cache = cache_of("s1/l1: n1 n2")
+    cache.enqueue(gang("a", 5, minimum=2, ready_us=3))
+    cache.freeze(0)
+    cache.assume("a", i32(0, 0), 0, i32(0, 1))
+    if how == "forgotten":
+        cache.forget("a", requeue=False)
+    else:
+        for rank in (0, 1):
+            cache.upsert_pod(f"u{rank}", "n1", 0, "a", rank)
+        if how != "lost":
+            cache.remove_pod("u0")
+            cache.give_up("a", 9)
+        for rank in (0, 1):
+            cache.remove_pod(f"u{rank}")
+    entry = cache.queue.get("a")
+    assert entry is not None
+    assert (entry.count, entry.minimum, entry.repair) == (3, 2, False)
+    assert (cache.state("a") is GangState.BACKING_OFF) == ("backs off" in how)
+    assert (cache.pending(8, cache.freeze(8), GREEDY).gangs == 0) == ("backs off" in how)
+    assert cache.pending(9, cache.freeze(9), GREEDY).gangs == 1
+    check_invariants(cache)
 
 
 def test_forgotten_gang_waits_again_as_it_was() -> None:

@@ -11,6 +11,8 @@ HostPortInfo (1.36).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from scheduler.model.arrays import I16, I32
@@ -50,6 +52,13 @@ def token_reason(token: str) -> str:
     return f"host port {what} in use" if kind == "port" else "a member of the gang is there"
 
 
+def _where_taken(wanted: str, tokens: Mapping[str, I32]) -> list[I32]:
+    """Rows of all tokens that clash with `wanted`."""
+    if not wanted.startswith(PORT):  # one look-up: every gang may have a token of its own
+        return [tokens[wanted]] if wanted in tokens else []
+    return [where for token, where in tokens.items() if clash(wanted, token)]
+
+
 class TokenFilter:
     """Tokens of the shape against those taken on each node."""
 
@@ -59,7 +68,7 @@ class TokenFilter:
         """See `Filter.verdict`."""
         codes: I16 | None = None
         for wanted in shape.tokens:
-            held = [where for token, where in nodes.tokens.items() if clash(wanted, token)]
+            held = _where_taken(wanted, nodes.tokens)
             if not held:
                 continue
             code = reasons.code(token_reason(wanted))
