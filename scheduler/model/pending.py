@@ -57,6 +57,9 @@ class Pending:
     """[M] row where this member's room is held (already taken from free), or -1."""
     pin: I32
     """[M] index into pins, or -1."""
+    starved: U8 | None = None
+    """[G] 1 for a gang that the last cycle did not try because its searches had used up the
+    budget; None = nobody."""
     pins: tuple[I32, ...] = ()
     """Rows that a pinned member may use, rising (its disks, a node name)."""
 

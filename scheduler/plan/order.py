@@ -10,16 +10,20 @@ from scheduler.model.pending import Pending
 from scheduler.model.policy import Order
 
 
-def decide_order(pending: Pending, order: Order) -> I32:
+def decide_order(pending: Pending, order: Order, *, in_turn: bool = True) -> I32:
     """[G] indices of `pending` in the order in which gangs are decided.
 
     Repairs of placed gangs stand first; then, by `Order`, priority or run time; then the time
     at which the gang became complete; then name (digit runs as numbers) and key.
+    in_turn: among equals (before the time) those that the last cycle's budget left out stand
+    first, so that hard searches take turns. A strict scan keeps its own order.
     """
     if pending.gangs < 2:
         return np.arange(pending.gangs, dtype=np.int32)  # most cycles of a replay
+    starved = pending.starved if in_turn and pending.starved is not None else 0
     keys = np.stack([
         pending.ready_us,
+        np.zeros(pending.gangs, np.int64) - starved,
         pending.expected_us if order is Order.SJF else np.zeros(pending.gangs, np.int64),
         -pending.priority.astype(np.int64) * (order is Order.PRIORITY),
         1 - pending.repair.astype(np.int64),

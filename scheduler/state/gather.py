@@ -110,6 +110,7 @@ class Gatherer:
             home=frozen(self._homes(entries, preferred, topology)),
             single=column("single"),
             repair=column("repair"),
+            starved=column("starved"),
             priority=column("priority"),
             ready_us=column("ready_us"),
             expected_us=column("expected_us"),

@@ -39,13 +39,14 @@ COLUMNS = np.dtype(
         ("first_rank", np.int32), ("segment_size", np.int32), ("priority", np.int32),
         ("pool", np.int32), ("attempts", np.int32),
         ("required", np.int8), ("preferred", np.int8), ("segment_level", np.int8),
-        ("single", np.uint8), ("repair", np.uint8),
+        ("single", np.uint8), ("repair", np.uint8), ("starved", np.uint8),
     ],
     align=True,
 )  # fmt: skip
 """need / gate: see gates.py. retry_us: an unproved rejection is tried again from then on.
 not_before_us: not to be tried earlier, whatever improves. attempts: unproved rejections so far.
-shape: MIXED if the members differ. first_rank: EXPLICIT if ranks are not consecutive."""
+starved: left out by the last cycle's budget. shape: MIXED if the members differ. first_rank:
+EXPLICIT if ranks are not consecutive."""
 
 OrderKey = tuple[Any, ...]
 
@@ -105,7 +106,7 @@ class Queue:
             gate, entry.count, entry.minimum, entry.uniform,
             entry.ranks if isinstance(entry.ranks, int) else EXPLICIT,
             entry.segment_size, entry.priority, entry.pool, 0,
-            entry.required, entry.preferred, entry.segment_level, entry.single, entry.repair,
+            entry.required, entry.preferred, entry.segment_level, entry.single, entry.repair, 0,
         )  # fmt: skip
         self._entries.append(entry)
         self._index[entry.key] = index
@@ -251,6 +252,10 @@ class Queue:
         if self._handed is None or self._handed[0] is not pending:
             return
         entries, index = self._handed[1], self._index
+        if (plan.verdict == Verdict.NOT_TRIED).any() or self.table["starved"].any():
+            for g, key in enumerate(pending.key):
+                if key in index:
+                    self._table["starved"][index[key]] = plan.verdict[g] == Verdict.NOT_TRIED
         for verdict in (Verdict.DOES_NOT_FIT, Verdict.NOT_FOUND):
             rejected = np.flatnonzero(plan.verdict == verdict).tolist()
             if rejected:

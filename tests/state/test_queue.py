@@ -7,6 +7,9 @@ import pytest
 
 from scheduler.model.plan import Verdict
 from scheduler.model.policy import Order, Policy, Scan
+from scheduler.model.shape import Shape
+from scheduler.plan import plan
+from scheduler.plan.order import decide_order
 from scheduler.state.cache import Cache
 from scheduler.state.entry import Entry
 from scheduler.state.lifecycle import GangState, IllegalTransitionError
@@ -21,11 +24,11 @@ def reject(cache: Cache, now: int = 0, policy: Policy = GREEDY, verdict: int = 0
     """A cycle whose plan refuses everybody (with `verdict`, else as the planner says)."""
     snap = cache.freeze(now)
     pending = cache.pending(now, snap, policy)
-    plan = first_fit(snap, pending)
+    refused = first_fit(snap, pending)
     if verdict:
-        plan.verdict[:] = verdict
-    assert not (plan.verdict == Verdict.FITS).any()
-    cache.note(pending, plan, now)
+        refused.verdict[:] = verdict
+    assert not (refused.verdict == Verdict.FITS).any()
+    cache.note(pending, refused, now)
     return sorted(pending.key)
 
 
@@ -235,3 +238,28 @@ def test_entry_that_contradicts_itself_is_refused(fields: dict[str, object], tex
     """The error names the gang and what is wrong."""
     with pytest.raises(ValueError, match=f"gang a: {text}"):
         gang("a", 2, **fields)  # type: ignore[arg-type]
+
+
+def test_hard_searches_take_turns() -> None:
+    """A gang that the budget left out stands before its equals in the next cycle."""
+    cache = cache_of("s1/l1: n1..4")
+    assert cache.shape(Shape((0, 0, 2))) == 1
+    for key in ("a", "b", "c"):
+        cache.enqueue(gang(key, 2, shape=i32(0, 1), ready_us=5))
+    cache.enqueue(gang("high", 1, priority=9, ready_us=9))
+    snapshot = cache.freeze(0)
+    pending = cache.pending(0, snapshot, GREEDY)
+    decided = plan(snapshot, pending, Policy(budget=1, cycle_budget=1), 0)
+    tried = {k for k, v in zip(pending.key, decided.verdict, strict=True) if v != Verdict.NOT_TRIED}
+    assert tried == {"high", "a"}
+    for g, key in enumerate(pending.key):
+        if key in tried and decided.verdict[g] == Verdict.FITS:
+            members = slice(int(pending.offset[g]), int(pending.offset[g + 1]))
+            cache.assume(key, decided.row[members], pending.shape[members], pending.rank[members])
+    cache.note(pending, decided, 0)
+    cache.enqueue(gang("early", 2, shape=i32(0, 1), ready_us=1))
+    again = cache.pending(0, cache.freeze(0), GREEDY)
+    order = [again.key[g] for g in decide_order(again, GREEDY.order).tolist()]
+    assert [key for key in order if key != "a"] == ["b", "c", "early"]
+    strict = decide_order(again, GREEDY.order, in_turn=False).tolist()
+    assert again.key[strict[0]] == "early"
