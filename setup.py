@@ -39,7 +39,13 @@ def kernel(name: str) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [kernel("capacity"), kernel("choose"), kernel("descend"), kernel("search")],
+        [
+            kernel("capacity"),
+            kernel("choose"),
+            kernel("descend"),
+            kernel("fill"),
+            kernel("search"),
+        ],
         include_path=["ext"],
         build_dir=f"{BUILD}/cython",
         compiler_directives=DIRECTIVES,

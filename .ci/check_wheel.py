@@ -12,7 +12,7 @@ import zipfile
 from pathlib import Path
 
 WORK = Path("build/check")
-KERNELS = ("capacity", "choose", "descend", "search")
+KERNELS = ("capacity", "choose", "descend", "fill", "search")
 
 
 def run(*command: str) -> None:

@@ -12,7 +12,7 @@ from scheduler.errors import CheckFailedError
 
 
 @click.command("validate")
-@click.argument("experiment", type=click.Choice(["helios", "leaves", "lingjun"]))
+@click.argument("experiment", type=click.Choice(["helios", "leaves", "lingjun", "openb"]))
 @click.option(
     "--traces",
     type=TRACE_DIR,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +20,8 @@ from scheduler.model.arrays import I64, frozen
 _CHUNK = 1024
 """Rows decoded together, only their columns stay. 64 times as many fall out of the CPU's caches
 and double the time."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 _INTEGER_BYTES = b"0123456789,-"
 
@@ -126,7 +130,8 @@ class CsvFile:
             raise BadInputError(self.path, None, what, "name a readable file") from error
 
     def _not_utf8(self, error: UnicodeDecodeError) -> BadInputError:
-        return BadInputError(self.path, None, f"is not UTF-8: {error.reason}", "convert it")
+        line = _line_of(self.path, error)
+        return BadInputError(self.path, line, f"is not UTF-8: {error.reason}", "convert it")
 
     def require(self, names: Sequence[str]) -> None:
         """Raises BadInputError if one of the columns `names` is missing."""
@@ -154,9 +159,8 @@ class CsvFile:
         self.require(list(kinds))
         columns = Columns(self.path, self.header_line + 1)
         columns.text = {name: [] for name, kind in kinds.items() if isinstance(kind, Text)}
-        parts: dict[str, list[I64]] = {
-            name: [] for name, kind in kinds.items() if isinstance(kind, Integer)
-        }
+        # Arrays that grow in place: chunks to join at the end would be twice the file's columns.
+        grown = {name: array("q") for name, kind in kinds.items() if isinstance(kind, Integer)}
         memo: dict[str, str] = {}
         for rows in self._chunks():
             cells = dict(zip(self.columns, zip(*rows, strict=True), strict=True))
@@ -165,13 +169,14 @@ class CsvFile:
                     if kind.filled and "" in cells[name]:
                         at = columns.rows + cells[name].index("")
                         columns.fail(at, f"{name} is empty", "give it a value")
+                    _check_characters(columns, name, cells[name])
                     columns.text[name] += kind.shared(cells[name], memo)
                 else:
-                    parts[name].append(_decode(columns, name, kind, cells[name]))
+                    grown[name].frombytes(_decode(columns, name, kind, cells[name]).tobytes())
             columns.rows += len(rows)
-        for name, arrays in parts.items():
-            joined = np.concatenate(arrays) if arrays else np.zeros(0, np.int64)
-            columns.numbers[name] = frozen(joined)
+        for name, numbers in grown.items():
+            empty = np.zeros(0, np.int64)
+            columns.numbers[name] = frozen(np.frombuffer(numbers, np.int64) if numbers else empty)
         return columns
 
     def _chunks(self) -> Iterator[list[list[str]]]:
@@ -207,6 +212,30 @@ class CsvFile:
             if any("\n" in cell or "\r" in cell for cell in row):
                 what = "a cell holds a line break"
                 raise BadInputError(self.path, line, what, "remove the line break")
+
+
+def _line_of(path: Path, error: UnicodeDecodeError) -> int | None:
+    """The line whose bytes could not be decoded; the error knows only its own block."""
+    try:
+        with path.open("rb") as lines:
+            for line, text in enumerate(lines, 1):
+                try:
+                    text.decode(error.encoding)
+                except UnicodeDecodeError:
+                    return line
+    except OSError:
+        pass
+    return None
+
+
+def _check_characters(columns: Columns, name: str, cells: Sequence[str]) -> None:
+    """Refuse a cell with a NUL, an escape or the like: a terminal would obey it."""
+    if _CONTROL.search("".join(cells)) is None:
+        return
+    for row, cell in enumerate(cells, columns.rows):
+        if found := _CONTROL.search(cell):
+            what = f"{name} holds the control character {found[0]!a}"
+            columns.fail(row, what, "remove it")
 
 
 def _decode(columns: Columns, name: str, kind: Integer, cells: Sequence[str]) -> I64:

@@ -35,7 +35,7 @@ def fill_trace(trace: Trace, times: float, seed: int) -> Trace:
         order.append(again)
         arrived += int(gpus[again]) * 1000
     order = order[: _cut(gpus[order].tolist(), target)]
-    return _in_order(trace, order)
+    return arrivals_trace(trace, order)
 
 
 def _cut(gpus: list[int], target: int) -> int:
@@ -48,7 +48,8 @@ def _cut(gpus: list[int], target: int) -> int:
     return len(gpus)
 
 
-def _in_order(trace: Trace, order: list[int]) -> Trace:
+def arrivals_trace(trace: Trace, order: list[int]) -> Trace:
+    """The gangs `order` (repeats allowed), one a second, each until after the last arrival."""
     seen: dict[int, int] = {}
     keys: list[str] = []
     parts = []

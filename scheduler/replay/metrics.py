@@ -1,4 +1,4 @@
-"""The numbers of a run: `summary.json`, with exactly the keys that INTERFACES fixes.
+"""The numbers of a run: `summary.json`, with the keys of docs/report.md.
 
 Times are seconds with three digits, shares are 0 to 1 with six; null where a number does not
 apply (no gang ran, no GPU in the cluster, arrivals not counted against capacity).
@@ -21,6 +21,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from scheduler.model.arrays import I64
+from scheduler.replay.arrival import at_arrival
 from scheduler.replay.demand import Demand, demand_of
 from scheduler.replay.locality import Locality, measure_locality
 from scheduler.replay.result import RunResult, Status
@@ -98,12 +99,14 @@ def _summary(
 
 
 def _counts(result: RunResult) -> dict[str, int]:
+    restarts = {} if result.restarts is None else {"restarts": int(result.restarts.sum())}
     return {
         "gangs": result.gangs,
         "pods": len(result.row),
         "placed": len(result.placed),
         "never_fits": int(np.count_nonzero(result.status == Status.NEVER_FITS)),
         "dropped_rows": sum(result.trace.dropped_rows.values()),
+        **restarts,
     }
 
 
@@ -173,8 +176,21 @@ def _allocation(result: RunResult, demand: Demand, timeline: Timeline) -> dict[s
     return {
         "mean": share(used, timeline.total * (timeline.finish_us - timeline.begin_us)),
         "max": share(gpu_peak_milli(result, demand), timeline.total),
-        # Filled in by the experiment that counts arrivals against capacity.
-        "at_arrival": {"100": None, "130": None},
+        "at_arrival": _at_arrival(result, demand, timeline.total),
+    }
+
+
+def _at_arrival(result: RunResult, demand: Demand, total: int) -> dict[str, float | None]:
+    """Of a fill (gangs arrive in trace order, nobody leaves): GPUs given when so many had come."""
+    percents = (100, 130)
+    if not result.options.get("fill") or not total:
+        return {str(percent): None for percent in percents}
+    wanted = np.concatenate(([0], np.cumsum(demand.member_gpu_milli, dtype=np.int64)))
+    given = np.where(result.status == Status.PLACED, demand.gang_gpu_milli, 0)
+    means = at_arrival(wanted[result.offset[1:]], total, np.cumsum(given), percents)
+    return {
+        str(percent): None if mean is None else _round(float(mean / total), 6)
+        for percent, mean in zip(percents, means, strict=True)
     }
 
 

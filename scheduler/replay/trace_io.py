@@ -7,7 +7,7 @@ was read gives the same bytes. A directory appears whole or not at all.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,16 +47,27 @@ class Manifest(msgspec.Struct, frozen=True):
     dropped_rows: dict[str, int]
 
 
+def check_new(out: Path) -> None:
+    """Raises UsageError if `out` exists and is not an empty directory, or its parent is not there.
+
+    Commands ask before they begin: a run of an hour must not end with this.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        what = f"{out} exists and is not an empty directory"
+        raise UsageError(what, "remove it, or give another --out")
+    if not out.absolute().parent.is_dir():
+        what = f"{out} cannot be made: {out.parent} is not a directory"
+        raise UsageError(what, "make that first, or give another --out")
+
+
 @contextmanager
 def new_directory(out: Path) -> Iterator[Path]:
     """A directory to fill that is renamed to `out` at the end, or removed on any error.
 
     Raises UsageError if `out` exists and is not an empty directory, or cannot be written.
     """
+    check_new(out)
     out = out.resolve()
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        what = f"{out} exists and is not an empty directory"
-        raise UsageError(what, "remove it, or give another --out")
     try:
         # Beside `out`, so that the rename stays on one file system.
         part = TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.")
@@ -76,21 +87,33 @@ def write_trace(trace: Trace, out: Path, extra: Mapping[str, bytes] | None = Non
 
     Raises UsageError if `out` is taken, ValueError if a name holds a line break.
     """
-    contents = {**(extra or {}), NODES: nodes_to_csv(trace), GANGS: gangs_to_csv(trace)}
-    manifest = Manifest(
-        schema_version=SCHEMA_VERSION,
-        name=trace.name,
-        source=trace.source,
-        licence=trace.licence,
-        units=UNITS,
-        files={name: hashlib.sha256(data).hexdigest() for name, data in contents.items()},
-        dropped_rows=dict(trace.dropped_rows),
-    )
-    text = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2)
+    contents: dict[str, Iterable[bytes]] = {
+        **{name: (data,) for name, data in (extra or {}).items()},
+        NODES: nodes_to_csv(trace),
+        GANGS: gangs_to_csv(trace),
+    }
     with new_directory(out) as work:
-        for name, data in contents.items():
-            (work / name).write_bytes(data)
+        manifest = Manifest(
+            schema_version=SCHEMA_VERSION,
+            name=trace.name,
+            source=trace.source,
+            licence=trace.licence,
+            units=UNITS,
+            files={name: _write(work / name, parts) for name, parts in contents.items()},
+            dropped_rows=dict(trace.dropped_rows),
+        )
+        text = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2)
         (work / MANIFEST).write_bytes(text + b"\n")
+
+
+def _write(file: Path, parts: Iterable[bytes]) -> str:
+    """The sha256 of what was written; a trace never lies in memory as text."""
+    digest = hashlib.sha256()
+    with file.open("wb") as stream:
+        for part in parts:
+            digest.update(part)
+            stream.write(part)
+    return digest.hexdigest()
 
 
 def read_trace(path: Path, *, verify: bool = True) -> Trace:

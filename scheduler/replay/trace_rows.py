@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
-from itertools import chain, pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, compress, pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from scheduler.model.arrays import I64
+from scheduler.model.arrays import I64, frozen
 from scheduler.replay.csv_columns import Columns, CsvFile, Integer, Kind, Text
 from scheduler.replay.trace import (
     WHOLE_GPU,
@@ -29,6 +29,9 @@ _AMOUNT = Integer(0, 2**53)
 _TIME = Integer(0, 10**15)
 """Microseconds; 31 years."""
 _INT32 = 2**31 - 1
+
+_CHUNK = 50_000
+"""Rows of gangs.csv written together: some 10 MB of text, however long the trace."""
 
 _NODE_KINDS: dict[str, Kind] = {
     "name": Text(filled=True, keys=True),
@@ -104,29 +107,36 @@ def gangs_from_csv(file: CsvFile) -> tuple[GangColumns, ShapeRows]:
     lengths = np.diff(offset)
     size = np.add.reduceat(got.numbers["count"], starts) if len(starts) else starts
     _check_rows(got, np.repeat(size, lengths))
-    minimum = got.numbers["min"][starts]
-    heads = starts.tolist()
+    minimum = got.numbers.pop("min")[starts]
+    begins = np.zeros(got.rows, bool)
+    begins[starts] = True
+
+    def of_gang(name: str) -> tuple[str, ...]:
+        """[G] the cell of each gang's first row; the column is not needed again."""
+        cells = got.text.pop(name)
+        return tuple(compress(cells, begins))
+
     gangs = GangColumns(
-        keys=tuple(got.text["gang"][at] for at in heads),
-        pool=tuple(got.text["pool"][at] for at in heads),
-        submit_us=column(got.numbers["submit_us"][starts]),
-        duration_us=column(got.numbers["duration_us"][starts]),
-        priority=column(got.numbers["priority"][starts]),
+        keys=of_gang("gang"),
+        pool=of_gang("pool"),
+        submit_us=frozen(got.numbers.pop("submit_us")[starts]),
+        duration_us=frozen(got.numbers.pop("duration_us")[starts]),
+        priority=frozen(got.numbers.pop("priority")[starts]),
         minimum=column(np.where(minimum == 0, size, minimum)),
-        segment_size=column(got.numbers["segment_size"][starts]),
-        required=tuple(got.text["required"][at] for at in heads),
-        preferred=tuple(got.text["preferred"][at] for at in heads),
+        segment_size=frozen(got.numbers.pop("segment_size")[starts]),
+        required=of_gang("required"),
+        preferred=of_gang("preferred"),
         offset=column(offset),
     )
     rows = ShapeRows(
         gang=column(np.repeat(np.arange(len(starts)), lengths)),
-        shape=tuple(got.text["shape"]),
+        shape=tuple(got.text.pop("shape")),
         count=got.numbers["count"],
         cpu_milli=got.numbers["cpu_milli"],
         memory_bytes=got.numbers["memory_bytes"],
         gpu=got.numbers["gpu"],
         gpu_milli=got.numbers["gpu_milli"],
-        model=tuple(got.text["model"]),
+        model=tuple(got.text.pop("model")),
     )
     return gangs, rows
 
@@ -134,11 +144,12 @@ def gangs_from_csv(file: CsvFile) -> tuple[GangColumns, ShapeRows]:
 def _starts(got: Columns) -> I64:
     """[G] first row of each gang."""
     keys = got.text["gang"]
-    starts = [row for row, key in enumerate(keys) if row == 0 or key != keys[row - 1]]
-    if len({keys[row] for row in starts}) == len(starts):
-        return np.array(starts, np.int64)
+    starts = np.flatnonzero(~_repeats(keys))
+    # Rows of a gang stand together, so as many names as beginnings: no name begins twice.
+    if len(set(keys)) == len(starts):
+        return starts
     seen: set[str] = set()
-    for row in starts:
+    for row in starts.tolist():
         if keys[row] in seen:
             what = f"gang {keys[row]} has rows further up already"
             got.fail(row, what, "put all rows of a gang together, or rename one of the gangs")
@@ -197,8 +208,11 @@ def _repeats(cells: Sequence[str]) -> npt.NDArray[np.bool_]:
     return np.fromiter(chain((False,) if cells else (), equal), bool, len(cells))
 
 
-def nodes_to_csv(trace: Trace) -> bytes:
-    """nodes.csv of `trace`, in natural order of names."""
+def nodes_to_csv(trace: Trace) -> Iterator[bytes]:
+    """nodes.csv of `trace` in natural order of names, piece by piece.
+
+    Raises ValueError if a name holds a line break.
+    """
     nodes = trace.nodes
     numbers = (nodes.cpu_milli, nodes.memory_bytes, nodes.gpu, nodes.pods)
     rows = zip(
@@ -207,44 +221,52 @@ def nodes_to_csv(trace: Trace) -> bytes:
         *nodes.labels,
         strict=True,
     )
-    return _csv_bytes((*NODE_FIELDS, *trace.levels), rows, len(nodes))
+    yield _csv_bytes(((*NODE_FIELDS, *trace.levels),), 1)
+    yield _csv_bytes(rows, len(nodes))
 
 
-def gangs_to_csv(trace: Trace) -> bytes:
-    """gangs.csv of `trace`; min stays empty where it is all, segment_size where it is none."""
+def gangs_to_csv(trace: Trace) -> Iterator[bytes]:
+    """gangs.csv of `trace`, piece by piece; min stays empty where it is all members, and
+    segment_size where it is none. Raises ValueError if a name holds a line break.
+    """
+    yield _csv_bytes((GANG_FIELDS,), 1)
+    sizes = trace.sizes()
+    for first in range(0, len(trace.rows), _CHUNK):
+        last = min(first + _CHUNK, len(trace.rows))
+        yield _csv_bytes(_gang_rows(trace, sizes, slice(first, last)), last - first)
+
+
+def _gang_rows(trace: Trace, sizes: I64, part: slice) -> Iterable[Sequence[object]]:
+    """The cells of the rows `part`. `sizes`: members of each gang, [G]."""
     gangs, rows = trace.gangs, trace.rows
-    at = rows.gang
-    minimum = ["" if m == n else str(m) for m, n in zip(gangs.minimum, trace.sizes(), strict=True)]
-    segment = [str(s) if s else "" for s in gangs.segment_size.tolist()]
+    at = rows.gang[part]
     of = at.tolist()
+    minimum = zip(gangs.minimum[at].tolist(), sizes[at].tolist(), strict=True)
     cells: dict[str, Iterable[object]] = {
         "gang": (gangs.keys[g] for g in of),
         "pool": (gangs.pool[g] for g in of),
-        "shape": rows.shape,
-        "count": rows.count.tolist(),
+        "shape": rows.shape[part],
+        "count": rows.count[part].tolist(),
         "submit_us": gangs.submit_us[at].tolist(),
         "duration_us": gangs.duration_us[at].tolist(),
         "priority": gangs.priority[at].tolist(),
-        "cpu_milli": rows.cpu_milli.tolist(),
-        "memory_bytes": rows.memory_bytes.tolist(),
-        "gpu": rows.gpu.tolist(),
-        "gpu_milli": rows.gpu_milli.tolist(),
-        "model": rows.model,
-        "min": (minimum[g] for g in of),
+        "cpu_milli": rows.cpu_milli[part].tolist(),
+        "memory_bytes": rows.memory_bytes[part].tolist(),
+        "gpu": rows.gpu[part].tolist(),
+        "gpu_milli": rows.gpu_milli[part].tolist(),
+        "model": rows.model[part],
+        "min": ("" if least == size else least for least, size in minimum),
         "required": (gangs.required[g] for g in of),
         "preferred": (gangs.preferred[g] for g in of),
-        "segment_size": (segment[g] for g in of),
+        "segment_size": (size or "" for size in gangs.segment_size[at].tolist()),
     }
-    table = zip(*(cells[name] for name in GANG_FIELDS), strict=True)
-    return _csv_bytes(GANG_FIELDS, table, len(rows))
+    return zip(*(cells[name] for name in GANG_FIELDS), strict=True)
 
 
-def _csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]], count: int) -> bytes:
+def _csv_bytes(rows: Iterable[Sequence[object]], count: int) -> bytes:
     buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
     text = buffer.getvalue()
-    if text.count("\n") != count + 1 or "\r" in text:
+    if text.count("\n") != count or "\r" in text:
         raise ValueError("a name in the trace holds a line break")
     return text.encode()

@@ -1,4 +1,4 @@
-"""Published results, reproduced: `muster validate helios|leaves|lingjun`.
+"""Published results, reproduced: `muster validate helios|leaves|lingjun|openb`.
 
 helios    Helios (SC'21), two virtual clusters of Venus in September 2020: mean completion times
           under strict FIFO, strict SJF and greedy FIFO, one pool and queue per virtual cluster.
@@ -6,6 +6,8 @@ leaves    The larger of the two with leaves of 8, 8 and 4 nodes laid over it: ho
           fit one leaf are in one, leaves per gang, node pairs that cross leaves.
 lingjun   The real three-layer tree of Alibaba's Lingjun fabric (Crux, SIGCOMM'24) with a
           generated workload: every gang that one spine can hold when it is placed is in one.
+openb     FGD (ATC'23) on Alibaba's pods that share GPUs: six policies, ten seeds, allocation and
+          fragmentation while the cluster fills (`fgd/published.py`).
 
 Where the reference values come from and which rules they need: docs/validation.md.
 """
@@ -17,9 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from scheduler.errors import NotFoundError
+from scheduler.replay.fgd.experiment import Figures
+from scheduler.replay.fgd.policy import POLICIES
+from scheduler.replay.fgd.problem import problem_of
+from scheduler.replay.fgd.published import BAND as OPENB_BAND
+from scheduler.replay.fgd.published import PUBLISHED, measure, order_of
 from scheduler.replay.generate import lingjun_workload
 from scheduler.replay.importers.helios import import_helios
 from scheduler.replay.importers.lingjun import import_lingjun
+from scheduler.replay.importers.openb import import_openb
 from scheduler.replay.metrics import analyse
 from scheduler.replay.result import RunResult
 from scheduler.replay.simulate import ReplayOptions, replay
@@ -31,6 +39,8 @@ Progress = Callable[[int, int], None]
 
 HELIOS_JOBS = Path("helios/helios_venus_2vc_sept.csv")
 LINGJUN_TOPO = Path("lingjun-2023/topo.csv")
+OPENB_NODES = Path("openb/openb_node_list_gpu_node.csv")
+OPENB_PODS = Path("openb/openb_pod_list_default.csv")
 
 LEAVES = {
     ("strict", "first-fit"): (0.802, 1.942, 0.497),
@@ -51,9 +61,10 @@ def validate(
     root = traces if traces is not None else traces_dir()
     if root is None:
         raise NotFoundError("the real traces are not here", "set $MUSTER_TRACES, or give --traces")
-    runs = {"helios": _helios, "leaves": _leaves, "lingjun": _lingjun}[experiment](root)
+    steps = {"helios": _helios, "leaves": _leaves, "lingjun": _lingjun, "openb": _openb}
+    runs = steps[experiment](root)
     rows: list[Row] = []
-    total = {"helios": 3, "leaves": 6, "lingjun": 3}[experiment]
+    total = {"helios": 3, "leaves": 6, "lingjun": 3, "openb": len(POLICIES)}[experiment]
     for done, part in enumerate(runs, 1):
         rows += part
         if on_progress is not None:
@@ -130,6 +141,28 @@ def _lingjun_rows(result: RunResult, leaves: dict[str, float]) -> list[Row]:
     ]
 
 
+def _openb(root: Path) -> Iterator[list[Row]]:
+    trace = import_openb(_file(root, OPENB_NODES), _file(root, OPENB_PODS))
+    problem = problem_of(trace)
+    measured: dict[str, Figures] = {}
+    for name in PUBLISHED:
+        measured[name] = measure(problem, name)
+        rows = [
+            _within(f"{name}: {what} % at {percent} %", reference, got[percent], OPENB_BAND)
+            for what, published, got in (
+                ("allocation", PUBLISHED[name].allocation, measured[name].allocation),
+                ("fragmentation", PUBLISHED[name].fragmentation, measured[name].fragmentation),
+            )
+            for percent, reference in published.items()
+        ]
+        if name == list(PUBLISHED)[-1]:
+            rows += [
+                _bound(f"{better}: allocation % at {percent} %, above {worse}", ">", low, high)
+                for better, worse, percent, low, high in order_of(measured)
+            ]
+        yield rows
+
+
 def _file(root: Path, name: Path) -> Path:
     path = root / name
     if not path.is_file():
@@ -144,7 +177,8 @@ def _within(figure: str, reference: float, measured: float, band: float) -> Row:
 
 def _bound(figure: str, sign: str, reference: float, measured: float) -> Row:
     ok = {
-        ">=": measured >= reference, "<=": measured <= reference, "<": measured < reference
+        ">=": measured >= reference, "<=": measured <= reference,
+        ">": measured > reference, "<": measured < reference,
     }[sign]  # fmt: skip
     return _row(figure, reference, measured, sign, ok)
 

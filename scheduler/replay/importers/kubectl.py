@@ -140,10 +140,19 @@ def fold(dump: Dump, levels: tuple[Level, ...] | None) -> tuple[ClusterFile, dic
         shapes=[],
         nodes=_node_entries(nodes, dump.pods, dropped),
         gangs=[],
-        notes=[str(error) for error in dump.problems],
+        notes=[*(str(error) for error in dump.problems), *_unused_levels(nodes, levels)],
     )
     WaitingGangs(dump, order, file, dropped).fill(levels)
     return file, dict(sorted(dropped.items()))
+
+
+def _unused_levels(nodes: Sequence[Node], levels: Sequence[Level]) -> list[str]:
+    """A sentence for each level that no node has: most often a slip in its label."""
+    return [
+        f"level {level.name}: no node has the label {level.label}"
+        for level in levels
+        if not any(node.labels.get(level.label) for node in nodes)
+    ]
 
 
 def _node_entries(
