@@ -130,6 +130,28 @@ class Reference:
         )  # fmt: skip
         return best, -1
 
+    def choose_spine_first(
+        self, m: int, required: int, within: int, preferred: int, single: bool
+    ) -> tuple[int, int]:
+        """Steps 2 and 3 under `pack: spine`: (domain, row) as `choose` answers.
+
+        What one node holds goes where `choose` says. Else, of the domains of the topmost level
+        that hold the m members in a permitted place, the one of least cap (ties by name path) is
+        taken first, and `choose` decides inside it. No such domain: `choose` decides alone.
+        """
+        chosen = self.choose(m, required, within, preferred, single)
+        if chosen[1] >= 0:
+            return chosen
+        inside = {
+            top: self.choose(m, required, top, preferred, single)
+            for top in range(self.tree.domains)
+            if self.tree.level[top] == 0 and within <= CLUSTER
+        }
+        holding = [top for top in inside if inside[top][0] >= 0]
+        if not holding:
+            return chosen
+        return inside[min(holding, key=lambda top: (self.measure(top), self._rank(top)))]
+
     def descend(self, top: int, m: int) -> list[int]:
         """Steps 4 and 5: the row of each of m members, by rank."""
         if not self.size or self.tree.level[top] >= self.segment_level:

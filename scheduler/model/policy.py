@@ -26,6 +26,15 @@ class Scan(StrEnum):
     """Nobody behind it in its pool is tried (replay of published experiments)."""
 
 
+class Pack(StrEnum):
+    """What a gang is packed into first, where one node cannot hold it."""
+
+    LEAF = "leaf"
+    """The lowest common domain, and the tightest of those, wherever it lies."""
+    SPINE = "spine"
+    """The tightest domain of the topmost level that holds it; inside that, as for LEAF."""
+
+
 SEARCH_BUDGET = 2_000_000
 """Default node visits of one member-by-member search: about 20 ms of one core."""
 
@@ -37,6 +46,8 @@ class Policy:
     order: Order = Order.PRIORITY
     scan: Scan = Scan.GREEDY
     placement: str = "muster"
+    pack: Pack = Pack.LEAF
+    """Asked by Muster's own placement only."""
     budget: int = SEARCH_BUDGET
     """Node visits that one gang's search may cost."""
     cycle_budget: int = 10 * SEARCH_BUDGET

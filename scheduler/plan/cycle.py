@@ -40,13 +40,13 @@ def plan(
     if not pending.gangs:
         snapshot.check_fresh()
         return _Columns(pending).plan(snapshot.generation, NOBODY, PlanStats())
-    rule = placement if placement is not None else MusterPlacement(policy.budget)
+    rule = placement if placement is not None else MusterPlacement(policy.budget, policy.pack)
     ledger = Ledger(snapshot, tree)
     gangs = Gangs(pending)
     columns = _Columns(pending)
     blocked: set[int] = set()
     # 1. Repairs, then priority, then age.
-    order = decide_order(pending, policy.order)
+    order = decide_order(pending, policy.order, in_turn=policy.scan is Scan.GREEDY)
     for index in order.tolist():
         gang, pool = gangs[index], int(pending.pool[index])
         # 2. Strict: nobody passes a blocked head of its own pool. Searches share one budget.

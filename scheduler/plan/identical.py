@@ -11,13 +11,19 @@ from scheduler import kernel
 from scheduler.model.arrays import I32, I64
 from scheduler.model.pending import NO_DOMAIN, NO_LEVEL
 from scheduler.model.plan import Verdict
+from scheduler.model.policy import Pack
 from scheduler.model.topology import CLUSTER, Topology
 from scheduler.plan.gang import Gang, Outcome, rejected
 from scheduler.plan.ledger import Ledger, View
 
 
 def place_identical(
-    ledger: Ledger, gang: Gang, n: int, minimum: int, near: int = NO_DOMAIN
+    ledger: Ledger,
+    gang: Gang,
+    n: int,
+    minimum: int,
+    near: int = NO_DOMAIN,
+    pack: Pack = Pack.LEAF,
 ) -> Outcome:
     """Places n members of gang.shape (those without held room), at least `minimum` of them.
 
@@ -29,11 +35,17 @@ def place_identical(
     m, within, best = _how_many(ledger, view, whole, gang, (n, minimum, near))
     if m < minimum or m == 0:
         return rejected(m, best)
-    tight = ledger.tight(view, m)
-    domain, row = kernel.choose(
-        ledger.tree, view.cap, view.sums, whole, tight, m, size, level,
-        gang.required, within, gang.preferred, single=gang.single,
-    )  # fmt: skip
+    domain, row = _choose(ledger, view, whole, gang, m, within)
+    if pack is Pack.SPINE and row < 0:
+        # Above the segment level cap counts whole segments.
+        cap = whole if level > 0 else view.sums
+        for top in topmost_in_turn(ledger.tree.topology, cap, within):
+            if view.sums[top] < m:
+                continue
+            inside, _ = _choose(ledger, view, whole, gang, m, top)
+            if inside >= 0:
+                domain = inside
+                break
     if row >= 0:
         rows: I32 = np.full(m, row, np.int32)
     else:
@@ -42,6 +54,29 @@ def place_identical(
         )
         ledger.stats.nodes_scanned += visited
     return Outcome(Verdict.FITS, rows, domain, m, best)
+
+
+def _choose(
+    ledger: Ledger, view: View, whole: I64, gang: Gang, m: int, within: int
+) -> tuple[int, int]:
+    """Steps 2 and 3: (domain, row or -1) for m members, all of them inside `within`."""
+    return kernel.choose(
+        ledger.tree, view.cap, view.sums, whole, ledger.tight(view, m), m,
+        gang.segment_size, gang.segment_level, gang.required, within, gang.preferred,
+        single=gang.single,
+    )  # fmt: skip
+
+
+def topmost_in_turn(topology: Topology, cap: I64, within: int) -> list[int]:
+    """Domains of the topmost level in the order in which `pack: spine` tries them.
+
+    cap: int64[D], what step 3 compares. Empty where `within` leaves no choice between them.
+    """
+    if within > CLUSTER or not topology.levels:
+        return []
+    tops = topology.by_level[0]
+    order = np.lexsort((topology.path_rank[tops], cap[tops]))
+    return [int(top) for top in tops[order]]
 
 
 def _how_many(

@@ -57,12 +57,17 @@ class View:
     explained: dict[tuple[int, ...], tuple[int, Cause, Rejection]] = field(default_factory=dict)
     """What a gang asked for -> (version, why it does not fit): gangs alike share one."""
 
-    def refuse(self, row: int | I32, text: str) -> None:
-        """Makes rows ineligible for this view; the caller journals them."""
+    def refuse(self, rows: I32, text: str) -> I32:
+        """Makes those of `rows` that are eligible not so; returns them. The caller journals them.
+
+        The others stay counted under the filter that refused them first.
+        """
+        rows = rows[self.reason[rows] == 0]
         if text not in self.reasons:
             self.reasons = (*self.reasons, text)
         self.reason = self.reason.copy()
-        self.reason[row] = self.reasons.index(text)
+        self.reason[rows] = self.reasons.index(text)
+        return rows
 
 
 class Ledger:
@@ -182,13 +187,9 @@ class Ledger:
         for i in barred:
             claims = self.snapshot.claims
             rows = topology.rows(int(claims.domain[i]))
-            rows = rows[view.reason[rows] == 0]
-            view.refuse(rows, CLAIMED_BY + claims.owner[i])
-            changed.append(rows)
+            changed.append(view.refuse(rows, CLAIMED_BY + claims.owner[i]))
         if settling:
-            rows = self._settling[view.reason[self._settling] == 0]
-            view.refuse(rows, SETTLING_REASON)
-            changed.append(rows)
+            changed.append(view.refuse(self._settling, SETTLING_REASON))
         for token, taken in self._tokens.items():
             for wanted in view.tokens:
                 if clash(wanted, token):

@@ -24,10 +24,10 @@ from scheduler.kernel_search import Answer, Gift
 from scheduler.model.arrays import I32, I64
 from scheduler.model.pending import NO_DOMAIN, NO_LEVEL
 from scheduler.model.plan import Verdict
-from scheduler.model.policy import SEARCH_BUDGET
+from scheduler.model.policy import SEARCH_BUDGET, Pack
 from scheduler.model.topology import CLUSTER
 from scheduler.plan.gang import Gang, Outcome, rejected
-from scheduler.plan.identical import domains_in_turn
+from scheduler.plan.identical import domains_in_turn, topmost_in_turn
 from scheduler.plan.ledger import Ledger
 from scheduler.plan.mixed_problem import Problem, bounds_of_domains, build_problem
 from scheduler.plan.mixed_search import Budget, Search
@@ -44,6 +44,7 @@ def place_mixed(
     minimum: int,
     near: int = NO_DOMAIN,
     budget: int = SEARCH_BUDGET,
+    pack: Pack = Pack.LEAF,
 ) -> Outcome:
     """Places the members of `gang` named by index, rising, at least `minimum` of the lowest.
 
@@ -53,7 +54,7 @@ def place_mixed(
     """
     if members.size == 0:
         return rejected(0, NO_DOMAIN)
-    outcome = _MixedGang(ledger, gang, members, budget).place(minimum, near)
+    outcome = _MixedGang(ledger, gang, members, budget).place(minimum, near, pack)
     return replace(outcome, searched=True)
 
 
@@ -82,12 +83,12 @@ class _MixedGang:
         self.steps = -(-self.problem.n // self.step)
         self._answers: dict[tuple[int, int], tuple[Answer, Gift | Parts | None]] = {}
 
-    def place(self, minimum: int, near: int) -> Outcome:
+    def place(self, minimum: int, near: int, pack: Pack) -> Outcome:
         """Steps 1 to 5."""
         n = self.problem.n
         permitted: list[int] = []
         inside: Mask = np.zeros(self.topology.domains, bool)
-        place, m = None, n
+        place, m, within = None, n, NO_DOMAIN
         for within in domains_in_turn(self.topology, self.gang, near):
             permitted, inside = self._permitted(within)
             place = self._lowest(n, permitted, inside)
@@ -99,6 +100,8 @@ class _MixedGang:
             m, best = self._longest(permitted, serious=least < self.steps)
             if m >= least * self.step and m >= minimum:
                 place = self._lowest(m, permitted, inside)
+        if place is not None and place.node < 0 and pack is Pack.SPINE:
+            place = self._spine_first(m, permitted, inside, within) or place
         proved = place is not None or self._proved(permitted, self._prefix(least))
         outcome = (
             rejected(m, best, Verdict.DOES_NOT_FIT if proved else Verdict.NOT_FOUND)
@@ -160,12 +163,12 @@ class _MixedGang:
 
     def _proved(self, permitted: list[int], m: int) -> bool:
         """Is it certain that no permitted domain holds m members?"""
+        refused = {
+            x for (x, asked), (answer, _) in self._answers.items()
+            if asked <= m and answer is Answer.NO
+        }  # fmt: skip
         for d in permitted:
-            refused = any(
-                x == d and asked <= m and answer is Answer.NO
-                for (x, asked), (answer, _) in self._answers.items()
-            )
-            if not refused:
+            if d not in refused:
                 self._holds(d, m, len(permitted))
                 if self._answers.get((d, m), (Answer.NO, None))[0] is not Answer.NO:
                     return False
@@ -173,7 +176,7 @@ class _MixedGang:
 
     def _lowest(self, m: int, permitted: list[int], inside: Mask) -> _Place | None:
         """Steps 2 and 3: the lowest, tightest domain inside a permitted one that holds m."""
-        t = self.topology
+        t, asked = self.topology, set(permitted)
         able = inside & (self.most >= m)
         if self.segments is not None:
             # Below the segment level only what is in a segment domain may be used.
@@ -187,8 +190,19 @@ class _MixedGang:
         for level in range(len(t.levels) - 1, -2, -1):
             domains = self._tightest_first(np.flatnonzero(able & (t.level == level)))
             for i, d in enumerate(domains):
-                if self._holds(d, m, len(domains) - i, permitted=d in permitted):
+                if self._holds(d, m, len(domains) - i, permitted=d in asked):
                     return _Place(d, -1, self._answers[d, m][1])
+        return None
+
+    def _spine_first(
+        self, m: int, permitted: list[int], inside: Mask, within: int
+    ) -> _Place | None:
+        """Steps 2 and 3 in the tightest domain of the topmost level that is found to hold m."""
+        t = self.topology
+        for top in topmost_in_turn(t, self.problem.tightness, within):
+            place = self._lowest(m, permitted, inside & (t.ancestor[0] == top))
+            if place is not None:
+                return place
         return None
 
     def _one_node(self, m: int, able: Mask) -> _Place | None:

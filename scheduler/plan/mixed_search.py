@@ -24,6 +24,12 @@ DEEP_LEAST = 4096
 TABLE_LIMIT = 1 << 22
 """Entries of the tables by which equal nodes and bounds over some nodes are found."""
 
+SCOPE_VISITS = 10_000
+"""What the tables of one question cost, in node visits."""
+
+ALIKE_NODES = 1024
+"""Of no more nodes than this it is remembered that they do not hold a load."""
+
 BOUND_SETS = 8
 BOUND_KINDS = 24
 """Bounds over sets of nodes are made for at most so many sets, and so many kinds."""
@@ -49,6 +55,10 @@ class Budget:
         left = max(0, self.deep - (0 if permitted else self.kept))
         share = left // min(DEEP_PARTS, max(1, candidates))
         return min(left, max(share, DEEP_LEAST))
+
+    def pay_scope(self) -> None:
+        """Takes the tables of one question off the greedy half, then off the other."""
+        self.pay(SCOPE_VISITS, deep=self.greedy <= 0)
 
     def pay(self, visits: int, *, deep: bool) -> None:
         """Takes visits off the budget."""
@@ -76,12 +86,37 @@ class Search:
         """Shares the problem's scratch: one thread."""
         self.problem = problem
         self.budget = budget
+        self._refused: set[bytes] = set()
+        """Nodes (what they can take and give) with a load that they do not hold."""
 
     def hold(self, positions: I32, load: I64, deep: int) -> tuple[Answer, Gift]:
         """Do the nodes at `positions` hold `load`? At most `deep` vectors are tried in the end.
 
-        positions: useful ones, rising. load: int64[K].
+        positions: useful ones, rising. load: int64[K]. With nothing left of the greedy half
+        and deep = 0, one greedy order is all that is tried. Nodes that are alike in all that
+        counts are refused for the same reason, so that a fabric of equal leaves costs one proof.
         """
+        known = self._alike(positions, load)
+        if known in self._refused:
+            self.budget.pay(positions.size, deep=False)
+            return Answer.NO, NOTHING
+        answer, gift = self._hold(positions, load, deep)
+        if answer is Answer.NO and known:
+            self._refused.add(known)
+        return answer, gift
+
+    def _alike(self, positions: I32, load: I64) -> bytes:
+        """Equal for nodes and loads that get the same answer; empty if there are too many."""
+        if not 0 < positions.size <= ALIKE_NODES:
+            return b""
+        nodes = self.problem.nodes
+        width = nodes.first[positions + 1] - nodes.first[positions]
+        option = np.repeat(nodes.first[positions + 1] - np.cumsum(width), width)
+        option += np.arange(option.size, dtype=np.int32)
+        columns = (load, width, nodes.kind[option], nodes.cap[option], nodes.room[positions])
+        return b"".join(column.tobytes() for column in columns)
+
+    def _hold(self, positions: I32, load: I64, deep: int) -> tuple[Answer, Gift]:
         nodes = self.problem.nodes
         scope: Scope | None = None
         for sequence, turn in self._orders(positions):
@@ -91,6 +126,8 @@ class Search:
             self.budget.pay(visited, deep=False)
             if not left.any():
                 return Answer.YES, gift
+            if self.budget.greedy <= 0 and not deep:
+                return Answer.UNKNOWN, NOTHING
             if scope is None:
                 # What fails in the first order often cannot be done: cheaper to ask that now.
                 scope = self._scope(positions, load)
@@ -126,6 +163,7 @@ class Search:
 
     def _scope(self, positions: I32, load: I64) -> Scope | None:
         """The nodes as the depth-first search wants them; None if they cannot hold the load."""
+        self.budget.pay_scope()
         table = _Table.of(self.problem, positions, load)
         if table is None:
             weight, supply = self.problem.weight, self.problem.supply[positions]

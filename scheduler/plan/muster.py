@@ -8,12 +8,12 @@ import numpy as np
 
 from scheduler.model.arrays import I32
 from scheduler.model.filters.tokens import token_reason
-from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_ROW
+from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_PIN, NO_ROW
 from scheduler.model.plan import Verdict
-from scheduler.model.policy import SEARCH_BUDGET
+from scheduler.model.policy import SEARCH_BUDGET, Pack
 from scheduler.model.snapshot import SETTLING
 from scheduler.plan.gang import MIXED, Gang, Outcome
-from scheduler.plan.identical import place_identical
+from scheduler.plan.identical import domains_in_turn, place_identical
 from scheduler.plan.ledger import CLAIMED_BY, Ledger
 from scheduler.plan.mixed import place_mixed
 
@@ -24,6 +24,7 @@ class MusterPlacement:
 
     budget: int = SEARCH_BUDGET
     """Node visits that one member-by-member search may cost."""
+    pack: Pack = Pack.LEAF
 
     @property
     def name(self) -> str:
@@ -46,10 +47,12 @@ class MusterPlacement:
         near = NO_DOMAIN
         for i in np.flatnonzero(gang.held_row != NO_ROW):
             held = int(gang.held_row[i])
-            if _takes_back(ledger, gang, int(gang.shapes[i]), held):
+            if _takes_back(ledger, gang, int(i), held):
                 row[i] = held
             else:
                 near = int(ledger.tree.topology.node_parent[held])
+        if gang.required != NO_LEVEL:
+            row = _at_home(ledger, gang, row)
         rest = np.flatnonzero(row == NO_ROW).astype(np.int32)
         kept = gang.n - rest.size
         if rest.size:
@@ -65,9 +68,9 @@ class MusterPlacement:
 
     def _search(self, ledger: Ledger, gang: Gang, members: I32, minimum: int, near: int) -> Outcome:
         if gang.shape != MIXED:
-            return place_identical(ledger, gang, members.size, minimum, near)
+            return place_identical(ledger, gang, members.size, minimum, near, self.pack)
         ledger.stats.searches += 1
-        return place_mixed(ledger, gang, members, minimum, near, self.budget)
+        return place_mixed(ledger, gang, members, minimum, near, self.budget, self.pack)
 
 
 def _home_of(ledger: Ledger, gang: Gang, row: I32) -> int:
@@ -83,13 +86,29 @@ def _home_of(ledger: Ledger, gang: Gang, row: I32) -> int:
     )[0]
 
 
-def _takes_back(ledger: Ledger, gang: Gang, shape: int, row: int) -> bool:
+def _at_home(ledger: Ledger, gang: Gang, row: I32) -> I32:
+    """Held rows inside the one permitted domain: a node's labels may change while it is held."""
+    topology = ledger.tree.topology
+    home = domains_in_turn(topology, gang, NO_DOMAIN)[-1]
+    if home == NO_DOMAIN:
+        home = _home_of(ledger, gang, row)
+    if home == NO_DOMAIN:
+        return np.full_like(row, NO_ROW)
+    place = topology.position[row]
+    inside = (place >= topology.start[home]) & (place < topology.end[home])
+    return np.where(inside, row, NO_ROW).astype(np.int32)
+
+
+def _takes_back(ledger: Ledger, gang: Gang, member: int, row: int) -> bool:
     """Does the node where a member's room is held still take it?
 
     The tokens taken there are the hold's own, and a claim made later does not end a hold. But
     nobody returns to a node that a race has overcommitted, held room or not.
     """
-    view = ledger.view(shape, gang)
+    pin = int(gang.pin[member])
+    if pin != NO_PIN and row not in gang.pins[pin]:
+        return False  # what it is pinned to has moved meanwhile
+    view = ledger.view(int(gang.shapes[member]), gang)
     reason = view.reasons[view.reason[row]]
     own = {"", *map(token_reason, view.tokens)}
     if reason not in own and not reason.startswith(CLAIMED_BY):

@@ -42,6 +42,7 @@ class Case:
     required: int = -1
     preferred: int = -1
     single: bool = False
+    pack: str = "leaf"
 
 
 def path_of(spine: str | None, leaf: str | None) -> Path:
@@ -110,8 +111,20 @@ class Enumeration:
 
     @cached_property
     def common(self) -> tuple[int, list[Path | int]]:
-        """Step 2: (lowest common level, domains there that hold the members; nodes as ints)."""
+        """Step 2: (lowest common level, domains there that hold the members; nodes as ints).
+
+        Under `pack: spine`, what no node holds is looked for in the tightest spine only.
+        """
         good = self.places(self.members)
+        level, domains = self._lowest(good)
+        if self.case.pack == "spine" and level != NODE_LEVEL:
+            spines = [d for d in self.domains if level_of(d) == 0 and (good & self.inside(d)).any()]
+            if spines:
+                tightest = min(spines, key=lambda d: (self.measure(d), name_path(d)))
+                return self._lowest(good & self.inside(tightest))
+        return level, domains
+
+    def _lowest(self, good: Bools) -> tuple[int, list[Path | int]]:
         at = self.ways[good]
         nodes = [i for i in range(len(self.cap)) if (at[:, i] == self.members).any()]
         if nodes:

@@ -135,17 +135,24 @@ class _Placed:
         ]  # fmt: skip
         first_without = searched.index(NO_ROW) if NO_ROW in searched else len(searched)
         assert set(searched[first_without:]) <= {NO_ROW}, f"{self.key}: not the lowest ranks"
-        for row, held, shape in zip(self.rows, self.held, self.shapes, strict=True):
+        for i, (row, held) in enumerate(zip(self.rows, self.held, strict=True)):
             if held not in (NO_ROW, row):
-                assert not self.takes_back(shape, held), f"{self.key}: held {held} unused"
+                assert not self.takes_back(i, held), f"{self.key}: held {held} unused"
             if held != NO_ROW and row == held:
-                assert self.takes_back(shape, held), f"{self.key}: held {held} is bad"
+                assert self.takes_back(i, held), f"{self.key}: held {held} is bad"
         size = int(self.pending.segment_size[g])
         if size and placed < len(self.rows) and set(self.held) == {NO_ROW}:
             assert placed % size == 0, f"{self.key}: {placed} placed in segments of {size}"
 
-    def takes_back(self, shape: Shape, row: int) -> bool:
-        """May a member return to its held room? By its filters, and if the node is not over."""
+    def takes_back(self, member: int, row: int) -> bool:
+        """May a member return to its held room? By filters and pin, and if the node is not over."""
+        shape, pin = self.shapes[member], int(self.pending.pin[self.members[member]])
+        if pin != NO_PIN and row not in self.pending.pins[pin]:
+            return False
+        if self.required != NO_LEVEL:
+            tree = self.snapshot.topology
+            if tree.domain_of(row, self.required) != tree.domain_of(self.used[0], self.required):
+                return False
         young = bool(self.snapshot.flags[row] & SETTLING) and not self.pending.single[self.g]
         if young or first_reason(without_tokens(shape), facts(self.snapshot, row)):
             return False

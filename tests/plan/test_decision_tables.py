@@ -198,6 +198,15 @@ REPLACEMENT = {
         ": n1=8 | s1: n2=4", "n2", held("n1") | {"flags": {"n1": CORDONED}},
         held={0: "n1"}, required="spine",
     ),
+    "its pin, where its disks have moved off the held node": one(
+        "s/l: n1=8 n2=8", "n2", held("n1"), held={0: "n1"}, pins={0: ["n2"]}, home="s"
+    ),
+    "its home, where the held node lost its label": one(
+        "s: n1=8 | : n2=8", "n1", held("n2"), held={0: "n2"}, home="s", required="spine"
+    ),
+    "a permitted domain, where the only held node lost its label": one(
+        "s: n1=8 | : n2=8", "n1", held("n2"), held={0: "n2"}, required="spine"
+    ),
     "nobody is bound: where the other held members go": one(
         "s1: n1=1 n2=8 | s2: n3=2 n4=1", "n1 n2",
         {"holds": [("n1", 0, "a", 0, 9), ("n3", 0, "a", 1, 9)], "flags": {"n3": CORDONED}},

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scheduler.model.plan import Plan, Verdict
-from scheduler.model.policy import Policy
+from scheduler.model.policy import Pack, Policy
 from scheduler.model.snapshot import Snapshot
 from scheduler.plan import plan
 from tests import builders
@@ -83,6 +83,7 @@ def random_gang(
         required=-1 if wide and rng.random() < 0.5 else int(rng.integers(-1, 2)),
         preferred=int(rng.integers(-1, 2)),
         single=n == 1 and bool(rng.random() < 0.5),
+        pack="spine" if rng.random() < 0.5 else "leaf",
     )
 
 
@@ -141,7 +142,8 @@ def planned(case: Case) -> tuple[Snapshot, Plan]:
         "segment": (case.size, case.segment_level) if case.size else 0,
         "single": case.single,
     }
-    return snapshot, plan(snapshot, builders.gangs(snapshot, [spec]), Policy(), 0)
+    policy = Policy(pack=Pack(case.pack))
+    return snapshot, plan(snapshot, builders.gangs(snapshot, [spec]), policy, 0)
 
 
 def common_domain(truth: Enumeration, counts: list[int]) -> Path | int:

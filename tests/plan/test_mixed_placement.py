@@ -17,7 +17,7 @@ from scheduler.model.snapshot import Snapshot
 from scheduler.plan.gang import Gang, Outcome
 from scheduler.plan.ledger import Ledger
 from scheduler.plan.mixed import place_mixed
-from scheduler.plan.mixed_search import Search
+from scheduler.plan.mixed_search import SCOPE_VISITS, Search
 from tests.builders import gangs, names_of, path_of, shape, snapshot
 from tests.plan.exhaustive import random_case
 from tests.plan.test_mixed_exhaustive import check
@@ -168,8 +168,23 @@ def test_what_no_greedy_order_finds_the_search_finds() -> None:
     outcome, _, ledger = place(snap, shape=mixed, budget=100)
     assert outcome.verdict is Verdict.NOT_FOUND
     assert 0 < outcome.fit < len(mixed)
-    assert ledger.stats.search_visits < 1_000
+    assert ledger.stats.search_visits < 1_000 + 2 * SCOPE_VISITS
     assert place(snap, shape=mixed)[0].verdict is Verdict.FITS
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_the_budget_bounds_how_many_leaves_are_asked(*, alike: bool) -> None:
+    """Sums let 20 members of 5 GPUs and 20 of 4 into 25 nodes of 8, whole members do not fit.
+
+    Leaves that are alike share one proof; where each differs the budget ends the questions.
+    """
+    text = " | ".join(f"s{i // 10}/l{i}: n{i * 25}..{i * 25 + 24}" for i in range(60))
+    odd = {} if alike else {f"n{i * 25}": (i, 0, 0) for i in range(60)}
+    snap = snapshot(text, shapes=[shape(gpu=5, cpu=1), shape(gpu=4, cpu=1)], used=odd)
+    budget = 10 * SCOPE_VISITS
+    outcome, _, ledger = place(snap, shape=[0, 1] * 20, required="leaf", budget=budget)
+    assert outcome.verdict is (Verdict.DOES_NOT_FIT if alike else Verdict.NOT_FOUND)
+    assert ledger.stats.search_visits < budget + 6 * SCOPE_VISITS
 
 
 def test_a_domain_whose_answer_is_not_found_is_passed_over() -> None:

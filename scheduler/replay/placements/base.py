@@ -31,6 +31,10 @@ class Room:
     """[N] members that fit; 0 where the gang may not go."""
     free: I64
     """[N] free amount of the shape's main resource (GPUs, else milli-CPU)."""
+    size: I64
+    """[N] allocatable amount of the same resource."""
+    member: int
+    """What one member takes of it."""
     whole: I64
     """[N] 1 where the node may be used and none of its main resource is taken."""
     leaf: I32
@@ -54,7 +58,7 @@ class SimpleRule(ABC):
         """[n] rows for n members; room.cap sums to at least n."""
 
     @abstractmethod
-    def confine(self, held: I64, holding: I32, gang: Gang) -> int:
+    def confine(self, topology: Topology, held: I64, holding: I32, gang: Gang) -> int:
         """Which of `holding` (domains of the required level that hold the gang, in path order).
 
         held: int64[D] members that fit under each domain.
@@ -70,7 +74,7 @@ class SimpleRule(ABC):
             if not holding.size:
                 best = permitted[np.argmax(view.sums[permitted])] if permitted.size else -1
                 return rejected(int(view.sums[best]) if best >= 0 else 0, int(best))
-            top = self.confine(view.sums, holding, gang)
+            top = self.confine(ledger.tree.topology, view.sums, holding, gang)
         rows: I32 = np.empty(gang.n, np.int32)
         free, slots = ledger.free, ledger.slots
         shapes = np.unique(gang.shapes).tolist()
@@ -104,10 +108,20 @@ def _room(
     names = ledger.snapshot.resources.names
     main = names.index(GPU) if GPU in names and view.request.vector[names.index(GPU)] else None
     column = main if main is not None else names.index(CPU)
+    member = int(view.request.vector[column])
     free = left[0][column]
-    untouched = (free == ledger.snapshot.allocatable[column]) & (view.reason == 0)
-    room = Room(topology, cap, free, untouched.astype(np.int64), topology.node_parent)
+    size = ledger.snapshot.allocatable[column]
+    untouched = (free == size) & (view.reason == 0)
+    whole = untouched.astype(np.int64)
+    room = Room(topology, cap, free, size, member, whole, topology.node_parent)
     return room, int(cap.sum())
+
+
+def under(topology: Topology, amount: I64) -> I64:
+    """[D] sums of `amount` over all nodes under each domain."""
+    upto = np.concatenate(([0], np.cumsum(amount[topology.order])))
+    sums: I64 = upto[topology.end] - upto[topology.start]
+    return sums
 
 
 def per_leaf(topology: Topology, leaf: I32, amount: I64) -> I64:
@@ -128,6 +142,14 @@ def usable(room: Room) -> I32:
     """Rows where at least one member fits, in row order."""
     rows: I32 = np.flatnonzero(room.cap > 0).astype(np.int32)
     return rows
+
+
+def fill_below(room: Room, top: int, order: I32, n: int) -> I32:
+    """[n] rows: nodes of `order` that lie under domain `top`, filled one after the other."""
+    t = room.topology
+    place = t.position[order]
+    inside = (place >= t.start[top]) & (place < t.end[top])
+    return fill_in_order(room.cap, order[inside], n)
 
 
 def tightest(held: I64, holding: I32) -> int:

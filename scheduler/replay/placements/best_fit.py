@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scheduler.model.arrays import I32, I64
+from scheduler.model.topology import Topology
 from scheduler.plan.gang import Gang
 from scheduler.replay.placements.base import Room, SimpleRule, fill_in_order, tightest, usable
 
@@ -28,7 +29,7 @@ class BestFit(SimpleRule):
         order = rows[np.argsort(room.free[rows], kind="stable")]
         return fill_in_order(room.cap, order, n)
 
-    def confine(self, held: I64, holding: I32, gang: Gang) -> int:
+    def confine(self, topology: Topology, held: I64, holding: I32, gang: Gang) -> int:
         """The one with least room."""
-        del gang
+        del topology, gang
         return tightest(held, holding)

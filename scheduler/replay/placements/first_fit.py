@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scheduler.model.arrays import I32, I64
+from scheduler.model.topology import Topology
 from scheduler.plan.gang import Gang
 from scheduler.replay.placements.base import Room, SimpleRule, fill_in_order, usable
 
@@ -20,7 +21,7 @@ class FirstFit(SimpleRule):
         del gang
         return fill_in_order(room.cap, usable(room), n)
 
-    def confine(self, held: I64, holding: I32, gang: Gang) -> int:
+    def confine(self, topology: Topology, held: I64, holding: I32, gang: Gang) -> int:
         """The first by name."""
-        del held, gang
+        del topology, held, gang
         return int(holding[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scheduler.model.arrays import I32, I64
+from scheduler.model.topology import Topology
 from scheduler.plan.gang import Gang
 from scheduler.replay.placements.base import (
     Room,
@@ -53,7 +54,7 @@ class LeafBestFit(SimpleRule):
             open_leaves.remove(leaf)
         return np.concatenate(parts)
 
-    def confine(self, held: I64, holding: I32, gang: Gang) -> int:
+    def confine(self, topology: Topology, held: I64, holding: I32, gang: Gang) -> int:
         """The one with least room."""
-        del gang
+        del topology, gang
         return tightest(held, holding)

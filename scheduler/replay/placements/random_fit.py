@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 
 from scheduler.model.arrays import I32, I64
+from scheduler.model.topology import Topology
 from scheduler.plan.gang import Gang
 from scheduler.replay.placements.base import Room, SimpleRule, usable
 
@@ -29,9 +30,9 @@ class RandomFit(SimpleRule):
         drawn: I32 = self._random(gang).choice(places, size=n, replace=False)
         return drawn.astype(np.int32)
 
-    def confine(self, held: I64, holding: I32, gang: Gang) -> int:
+    def confine(self, topology: Topology, held: I64, holding: I32, gang: Gang) -> int:
         """A random one."""
-        del held
+        del topology, held
         return int(self._random(gang).choice(holding))
 
     def _random(self, gang: Gang) -> np.random.Generator:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from scheduler.model.arrays import I32, I64
+from scheduler.model.topology import Topology
 from scheduler.plan.gang import Gang
 from scheduler.replay.placements.base import Room, SimpleRule, usable
 
@@ -46,7 +47,7 @@ class Spread(SimpleRule):
             left -= part.size
         return np.concatenate(parts)
 
-    def confine(self, held: I64, holding: I32, gang: Gang) -> int:
+    def confine(self, topology: Topology, held: I64, holding: I32, gang: Gang) -> int:
         """The one with most room."""
-        del gang
+        del topology, gang
         return int(holding[np.argmax(held[holding])])
