@@ -14,6 +14,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+SHOWN = 10
+"""Gangs named one by one; the last line counts them all."""
+
 
 def natural(name: str) -> list[tuple[int, int, str]]:
     """Digit runs compare as numbers."""
@@ -55,7 +58,8 @@ def main(trace: Path, run: Path, level: str = "spine") -> int:
             able += 1
             if len({spine_of[node] for node in nodes[gang]}) > 1:
                 split += 1
-                print(f"{gang}: split over spines, though one had room for its {len(nodes[gang])}")
+                if split <= SHOWN:
+                    print(f"{gang}: split, though one {level} had room for its {len(nodes[gang])}")
         free -= nodes[gang]
     print(f"{len(times)} gangs placed, one {level} could hold {able} of them, {split} were split")
     return 1 if split else 0

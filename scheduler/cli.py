@@ -7,20 +7,28 @@ interrupted.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
+from scheduler.commands.interrupt import interrupted, listening
 from scheduler.errors import BadInputError, MusterError
 
-COMMANDS = ("generate", "trace", "replay", "compare", "plan", "validate", "demo", "version")
+COMMANDS = (
+    "generate", "trace", "replay", "compare", "sweep",
+    "plan", "validate", "demo", "version",
+)  # fmt: skip
 """Subcommands in the order of `muster --help`; `scheduler.commands.X` defines `command`."""
 
 INTERRUPTED = 130
 
 _PATH_ERRORS = (FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError)
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class LazyGroup(click.Group):
@@ -66,27 +74,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Errors that are the user's to mend are one line on stderr; anything else is a bug and
     keeps its traceback.
     """
-    try:
-        code = muster.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="muster",
-            standalone_mode=False,
-        )
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except click.Abort:
+    with listening():
+        try:
+            code = muster.main(
+                args=None if arguments is None else list(arguments),
+                prog_name="muster",
+                standalone_mode=False,
+            )
+        except Exception as error:  # noqa: BLE001 - sorted out there; bugs are raised again
+            return _told(error)
+    return code if isinstance(code, int) else 0
+
+
+def _told(error: Exception) -> int:
+    """Say on stderr what is wrong, and give the exit code. Raises `error` if it is a bug."""
+    if isinstance(error, click.Abort) or interrupted():
         click.echo("muster: interrupted", err=True)
         return INTERRUPTED
-    except MusterError as error:
+    if isinstance(error, NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        click.echo(_usage(error), err=True)
+        return error.exit_code
+    if isinstance(error, MusterError):
         click.echo(_sentence(error), err=True)
         return error.exit_code
-    except _PATH_ERRORS as error:
-        if error.filename is None:
-            raise
+    if isinstance(error, _PATH_ERRORS) and error.filename is not None:
         click.echo(f"{error.filename}: {error.strerror}", err=True)
         return BadInputError.exit_code
-    return code if isinstance(code, int) else 0
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        click.echo(f"muster: cannot write: {error.strerror}; make room and try again", err=True)
+        return MusterError.exit_code
+    raise error
+
+
+def _usage(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "muster"
+    return f"{command}: {error.format_message().rstrip('.')}; see {command} --help"
 
 
 def run() -> None:

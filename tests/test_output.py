@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from scheduler import cli
-from scheduler.commands.output import Cell, emit_table, progress
+from scheduler.commands.output import Cell, emit_table, progress, table_lines
 
 ROWS: list[dict[str, Cell]] = [
     {"gang": "team-a/" + "x" * 120, "members": 12_345, "share": 0.98765, "ok": True},
@@ -23,6 +24,47 @@ def test_a_table_in_a_pipe_is_not_cut_off(capsys: pytest.CaptureFixture[str]) ->
     assert lines[0] == ["gang", "members", "share", "ok"]
     assert lines[2] == ["team-a/" + "x" * 120, "12,345", "0.9877", "yes"]
     assert lines[3] == ["[b]", "16,534", "no"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_table_is_read_in_a_narrow_terminal(width: int) -> None:
+    """Few rows become columns, names and numbers stay whole."""
+    rows: list[dict[str, Cell]] = [
+        {"run": run, **{f"measure {at} s": 1000.5 * at for at in range(12)}}
+        for run in ("first-fit", "spread", "muster")
+    ]
+    lines = table_lines(rows, width)
+    assert max(map(len, lines)) <= width
+    assert lines[0].split() == ["run", "first-fit", "spread", "muster"]
+    assert lines[3].split() == ["measure", "1", "s", "1,000", "1,000", "1,000"]
+    assert len(lines) == 2 + 12
+    assert len(table_lines(rows, 500)) == 2 + 3
+
+
+def test_a_long_sentence_stands_below_its_row() -> None:
+    """The numbers of a verdict stay a table; the reason is wrapped below."""
+    why = "94 of 128 fit; best spine is spine-3 with 94, 34 short of nvidia.com/gpu; 3 cordoned"
+    rows: list[dict[str, Cell]] = [
+        {"gang": "team-a/StatefulSet/train", "members": 128, "why": why},
+        {"gang": "b", "members": 1, "why": ""},
+    ]
+    lines = table_lines(rows, 60)
+    assert max(map(len, lines)) <= 60
+    assert lines[0].split() == ["gang", "members"]
+    assert " ".join(" ".join(lines[3:-1]).split()) == why
+    assert lines[-1].split() == ["b", "1"]
+
+
+def test_many_rows_and_columns_become_several_tables() -> None:
+    """Each begins with the first column, so that every number has its name."""
+    rows: list[dict[str, Cell]] = [
+        {"run": f"run-{at}", **{f"column {c}": c for c in range(9)}} for at in range(6)
+    ]
+    lines = table_lines(rows, 40)
+    assert max(map(len, lines)) <= 40
+    heads = [line for line in lines if line.startswith(" run ")]
+    assert len(heads) == 3
+    assert [f"column {c}" for c in range(9)] == re.findall(r"column \d", " ".join(heads))
 
 
 def test_json_has_the_values_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

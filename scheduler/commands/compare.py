@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from scheduler.commands.options import TRACE_DIR, format_option, out_option
-from scheduler.commands.output import emit_table, note
+from scheduler.commands.output import emit_comparison, note
 from scheduler.errors import UsageError
 
 
@@ -22,5 +22,5 @@ def command(runs: tuple[Path, ...], out: Path, output: str) -> None:
     from scheduler.replay.compare import compare
 
     rows = compare(runs, out)
-    emit_table(rows, output)
+    emit_comparison(rows, output)
     note(f"report: {out / 'report.html'}")

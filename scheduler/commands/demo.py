@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from scheduler.commands.options import format_option, seed_option
-from scheduler.commands.output import emit_table, note, progress
+from scheduler.commands.output import emit_comparison, note, progress
 
 
 @click.command("demo")
@@ -27,5 +27,5 @@ def command(out: Path, seed: int, output: str) -> None:
 
     with progress("demo") as step:
         rows, report = demo(out, seed=seed, on_progress=step)
-    emit_table(rows, output)
+    emit_comparison(rows, output)
     note(f"report: {report}")

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import click
 
-from scheduler.commands.options import TRACE_DIR, SizeRange, out_option, seed_option
+from scheduler.commands.options import TRACE_DIR, Multiple, SizeRange, out_option, seed_option
 from scheduler.commands.output import note
 from scheduler.errors import UsageError
 
 
 @click.command("generate")
-@click.option("--nodes", type=click.IntRange(min=1), help="Nodes of the generated cluster.")
+@click.option("--nodes", type=click.IntRange(1, 10**6), help="Nodes of the generated cluster.")
 @click.option("--spines", type=click.IntRange(min=1), help="Spines of the generated cluster.")
 @click.option("--leaf-size", type=click.IntRange(min=1), help="Nodes under one leaf.")
-@click.option("--gangs", type=click.IntRange(min=0), required=True, help="Gangs to generate.")
+@click.option("--gangs", type=click.IntRange(0, 10**7), required=True, help="Gangs to generate.")
 @click.option(
     "--sizes",
     type=SizeRange(),
@@ -25,7 +25,7 @@ from scheduler.errors import UsageError
 )
 @click.option(
     "--load",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Multiple(),
     default=0.85,
     show_default=True,
     help="Mean demand as a share of the cluster's GPUs.",

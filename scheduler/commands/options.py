@@ -17,6 +17,22 @@ INPUT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 """An existing file."""
 
 
+class Multiple(click.FloatRange):
+    """A share or a multiple: 0.001 to 1000, and never NaN."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0.001, max=1000)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number; anything else is a usage error."""
+        number = float(super().convert(value, param, ctx))
+        if number != number:  # noqa: PLR0124 - NaN passes every comparison of a range
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
 class SizeRange(click.ParamType[tuple[int, int]]):
     """`64:1024`, or `64` for a single size: least and greatest, both >= 1."""
 
@@ -99,8 +115,19 @@ def out_option(what: str) -> Callable[[Decorated], Decorated]:
         required=True,
         metavar="DIR",
         type=click.Path(path_type=Path),
+        callback=_can_be_made,
         help=f"Directory for {what}; appears whole or not at all.",
     )
+
+
+def _can_be_made(ctx: click.Context, param: click.Parameter, out: Path) -> Path:
+    """Refuse an --out that is taken before the work, not after it."""
+    del param
+    if not ctx.resilient_parsing:
+        from scheduler.replay.trace_io import check_new
+
+        check_new(out)
+    return out
 
 
 def format_option(command: Decorated) -> Decorated:

@@ -14,6 +14,7 @@ from scheduler.model.arrays import I32, I64
 from scheduler.model.plan import Cause
 from scheduler.model.shape import Shape
 from scheduler.model.snapshot import Snapshot
+from scheduler.replay.trace import Trace
 
 CAUSES = 4
 """Columns of a count: order, capacity, fragmentation, topology."""
@@ -36,8 +37,12 @@ class FreeTotals:
     ) -> None:
         """kind: int32[N] by row; eligible: int64[S, K] 1 where a shape may use a kind."""
         kinds = eligible.shape[1]
-        self._kind = kind
-        self._eligible = eligible
+        self._kind = kind.copy()
+        self._home = kind
+        # One more kind, of nodes that are out: no shape may use it.
+        out = np.zeros((len(eligible), 1), np.int64)
+        self._eligible: I64 = np.concatenate((eligible, out), axis=1)
+        kinds += 1
         self._request = np.array([shape.requests for shape in shapes], np.int64)
         self._free: I64 = np.zeros((kinds, len(snapshot.resources)), np.int64)
         self._slots: I64 = np.zeros(kinds, np.int64)
@@ -55,6 +60,15 @@ class FreeTotals:
             return
         np.add.at(self._free, kinds, self._request[shape] * sign)
         np.add.at(self._slots, kinds, sign)
+
+    def move(self, row: int, free: I64, slots: int, *, out: bool) -> None:
+        """Node `row`, with `free` amounts and slots at this moment, goes out or comes back."""
+        here, there = int(self._kind[row]), len(self._slots) - 1 if out else int(self._home[row])
+        self._free[here] -= free
+        self._slots[here] -= slots
+        self._free[there] += free
+        self._slots[there] += slots
+        self._kind[row] = there
 
     def most(self, shape: int) -> int:
         """Members that the free amounts of all eligible nodes, poured together, would hold."""
@@ -116,3 +130,24 @@ class Blocked:
                 return Cause.CAPACITY
             fragmented = True
         return Cause.FRAGMENTATION if fragmented else Cause.TOPOLOGY
+
+
+def kinds_of(trace: Trace, trace_row: I32, shapes: int, of_row: I32) -> tuple[I64, I32]:
+    """(int64[S, K] which shapes may use which kinds of node, int32[N] kind by row)."""
+    nodes, gangs, rows = trace.nodes, trace.gangs, trace.rows
+    many_pools, many_models = len(set(nodes.pool)) > 1, len(set(nodes.model)) > 1
+    pairs = list(zip(nodes.pool, nodes.model, strict=True))
+    number = {pair: k for k, pair in enumerate(sorted(set(pairs)))}
+    kind = np.array([number[pairs[row]] for row in trace_row.tolist()], np.int32)
+    eligible = np.zeros((shapes, len(number)), np.int64)
+    seen: set[int] = set()
+    for r, shape in enumerate(of_row.tolist()):
+        if shape in seen:
+            continue
+        seen.add(shape)
+        pool, models = gangs.pool[int(rows.gang[r])], rows.model[r].split("|")
+        for (node_pool, model), k in number.items():
+            right_pool = not many_pools or node_pool == pool
+            right_model = not many_models or not rows.model[r] or model in models
+            eligible[shape, k] = right_pool and right_model
+    return eligible, kind

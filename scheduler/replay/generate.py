@@ -26,6 +26,8 @@ from scheduler.replay.trace import (
 )
 
 SECOND = 1_000_000
+LONGEST_SPAN_US = 10**15
+"""What gangs.csv can hold: 31 years."""
 
 POWER_OF_TWO = 0.6686
 LOWER_STAGE = 0.875
@@ -201,6 +203,9 @@ def _arrivals(rng: np.random.Generator, options: GenerateOptions, demand: int, g
     total = int(at[-1]) if len(at) else 0
     load = Fraction(str(options.load))
     span = round(Fraction(demand) / (gpus * load))
+    if span > LONGEST_SPAN_US:
+        what = f"at load {options.load} the arrivals would be spread over more than 31 years"
+        raise UsageError(what, "give a larger --load, or fewer --gangs")
     # Python integers: the product of two spans does not fit int64.
     stretched = (unit * span // total if total else 0 for unit in at.tolist())
     return np.fromiter(stretched, np.int64, len(at))

@@ -16,6 +16,7 @@ from scheduler.model.snapshot import Snapshot
 from scheduler.plan import plan
 from scheduler.replay.snapshot_dir import CLUSTER_FILE, GangEntry, load_snapshot, read_cluster
 from scheduler.replay.trace_io import read_trace
+from scheduler.replay.words import plural
 from scheduler.replay.workload import trace_cluster
 
 Row = dict[str, Any]
@@ -45,7 +46,7 @@ def plan_once(directory: Path, gang: str | None) -> list[Row]:
         snapshot, pending = _all_at_once(directory)
     decided = plan(snapshot, pending, Policy(), 0)
     if gang is not None:
-        return _members(snapshot, pending, decided, gang, incomplete)
+        return _members(snapshot, pending, decided, gang, incomplete, unsupported)
     rows = [
         _gang_row(snapshot, pending, decided, g, unsupported.get(pending.key[g], []))
         for g in decided.order.tolist()
@@ -85,7 +86,7 @@ def _gang_row(
     used = rows[rows != NO_ROW]
     for number, level in enumerate(topology.levels):
         domains = topology.domains_at(used, number)
-        row[f"{level}s"] = int(np.unique(domains[domains != NO_DOMAIN]).size)
+        row[plural(level)] = int(np.unique(domains[domains != NO_DOMAIN]).size)
     return row | {"why": text}
 
 
@@ -97,13 +98,18 @@ def _incomplete_row(entry: GangEntry, snapshot: Snapshot) -> Row:
         "placed": 0,
         "verdict": "waits for members",
         "domain": "",
-        **{f"{level}s": 0 for level in snapshot.topology.levels},
-        "why": f"{have} exist, {entry.waits_for} must",
+        **{plural(level): 0 for level in snapshot.topology.levels},
+        "why": f"{have} of {have + entry.waits_for} members exist: too few to start",
     }
 
 
 def _members(
-    snapshot: Snapshot, pending: Pending, decided: Plan, name: str, incomplete: list[GangEntry]
+    snapshot: Snapshot,
+    pending: Pending,
+    decided: Plan,
+    name: str,
+    incomplete: list[GangEntry],
+    unsupported: dict[str, list[str]],
 ) -> list[Row]:
     if name in {entry.name for entry in incomplete}:
         return [_incomplete_row(entry, snapshot) for entry in incomplete if entry.name == name]
@@ -112,7 +118,7 @@ def _members(
         raise NotFoundError(f"no waiting gang is called {name}", f"there are {known or 'none'}")
     g = pending.name.index(name)
     if decided.verdict[g] != Verdict.FITS:
-        return [_gang_row(snapshot, pending, decided, g, [])]
+        return [_gang_row(snapshot, pending, decided, g, unsupported.get(pending.key[g], []))]
     topology = snapshot.topology
     out: list[Row] = []
     for member in range(int(pending.offset[g]), int(pending.offset[g + 1])):

@@ -23,6 +23,7 @@ from scheduler.replay.metrics import Analysis, Summary, mean_slots
 from scheduler.replay.result import CAUSES
 from scheduler.replay.theme import Bars, Dots, HeatPanel, Line, bucket_name, colour, time_unit
 from scheduler.replay.timeline import CLUSTER_NAME
+from scheduler.replay.words import plural
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -99,11 +100,6 @@ def duration(seconds: float | None) -> str:
         if whole >= big:
             return f"{whole // big} {name} {whole % big // small} {rest}"
     return f"{whole} s"
-
-
-def plural(level: str) -> str:
-    """Several domains of a level: spines, leaves."""
-    return f"{level[:-1]}ves" if level.endswith("f") else f"{level}s"
 
 
 @cache

@@ -72,6 +72,9 @@ class RunResult:
     """[T] their members."""
     blocked: I32
     """[T, 4] waiting gangs by cause, columns as CAUSES; valid until the next cycle."""
+    restarts: I32 | None = None
+    """[G] how often each gang lost a node and began again (start, end and rows are those of the
+    last time); None where nothing could fail."""
 
     def __post_init__(self) -> None:
         gangs, members, cycles = len(self.start_us), len(self.row), len(self.time_us)
@@ -83,6 +86,8 @@ class RunResult:
             "waiting_members": (self.waiting_members, (cycles,)),
             "blocked": (self.blocked, (cycles, len(CAUSES))),
         }
+        if self.restarts is not None:
+            shapes["restarts"] = (self.restarts, (gangs,))
         for name, (column, shape) in shapes.items():
             if column.shape != shape:
                 raise ValueError(f"{name} has shape {column.shape}, not {shape}")

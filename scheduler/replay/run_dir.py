@@ -3,7 +3,7 @@
     RUN/placements.csv   gang, rank, node, start_us, end_us         a row per placed member
         gangs.csv        a row per gang: what it asked for, when it ran, how far it spread
         series.csv       the cluster at 400 instants or fewer
-        summary.json     the numbers (INTERFACES, "A run directory")
+        summary.json     the numbers (docs/report.md)
         report.html      the page
 
 The directory appears whole or not at all (`trace_io.new_directory`), and the same run gives the
@@ -27,16 +27,24 @@ from scheduler.model.arrays import I64
 from scheduler.model.resources import INT64_MAX
 from scheduler.replay.csv_columns import CsvFile, Integer, Text
 from scheduler.replay.metrics import SCHEMA_VERSION, Analysis, Summary, analyse
-from scheduler.replay.report import plural, render_report
+from scheduler.replay.report import render_report
 from scheduler.replay.result import CAUSES, RunResult, Status
 from scheduler.replay.slowdown import SlowdownModel
+from scheduler.replay.summary_file import SummaryFile
 from scheduler.replay.trace_io import new_directory
+from scheduler.replay.words import plural
 
 PLACEMENTS = "placements.csv"
 GANGS = "gangs.csv"
 SERIES = "series.csv"
 SUMMARY = "summary.json"
 REPORT = "report.html"
+
+SERIES_NEEDED = (
+    "time_us",
+    *("gpu_allocated_milli", "gpu_idle_milli", "gpu_stranded_milli", "waiting_gangs"),
+)
+"""Columns that a comparison draws."""
 
 _CHUNK = 200_000
 """Members per write: a few tens of MB of text at a time, whatever the size of the run."""
@@ -141,6 +149,9 @@ def write_gangs(analysis: Analysis, path: Path) -> None:
         *(_blank(column) for column in (result.start_us, result.end_us, wait)),
         [names[code] for code in result.status.tolist()],
     ]
+    if result.restarts is not None:
+        header.append("restarts")
+        columns.append(result.restarts.tolist())
     for one in analysis.locality:
         header += [f"{one.level}_domains", f"{one.level}_ideal"]
         for values in (one.used, one.ideal):
@@ -202,6 +213,7 @@ def read_run(path: Path) -> RunFiles:
     summary = _read_summary(path / SUMMARY)
     series_file = CsvFile(path / SERIES)
     series = series_file.read(dict.fromkeys(series_file.columns, Integer(0, INT64_MAX)))
+    series_file.require(SERIES_NEEDED)
     gangs = CsvFile(path / GANGS).read(
         {"gang": Text(filled=True), "start_us": Integer(0, INT64_MAX, empty=-1)}
     )
@@ -226,4 +238,9 @@ def _read_summary(path: Path) -> Summary:
     if version != SCHEMA_VERSION:
         what = f"has schema_version {version}, this version reads {SCHEMA_VERSION}"
         raise BadInputError(path, None, what, "run the replay again")
+    try:
+        msgspec.convert(summary, SummaryFile)
+    except msgspec.ValidationError as error:
+        what = f"is not the summary of a run: {error}"
+        raise BadInputError(path, None, what, "run the replay again") from error
     return dict(summary)

@@ -1,14 +1,15 @@
 """Replay: the production engine over a trace, with a virtual clock and a committer of ends.
 
-One cycle per instant: all completions of that instant, then all arrivals, then one pass over the
-queue. A gang too big for the empty cluster is refused at arrival.
+One cycle per instant: all completions of that instant, then what a what-if does to nodes
+(`disturb.py`), then all arrivals, then one pass over the queue. A gang too big for the empty
+cluster is refused at arrival.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,16 +18,22 @@ from scheduler.engine import Cycle, Decision, Engine
 from scheduler.errors import UsageError
 from scheduler.model.arrays import I8, I32, I64
 from scheduler.model.pending import NO_ROW
-from scheduler.model.policy import Order, Policy, Scan
+from scheduler.model.plan import Cause
+from scheduler.model.policy import Order, Pack, Policy, Scan
 from scheduler.model.topology import CLUSTER_LEVEL
-from scheduler.replay.blocked import Blocked, FreeTotals, Wants
+from scheduler.replay.blocked import Blocked, FreeTotals, Wants, kinds_of
+from scheduler.replay.disturb import Course, Disturbances
+from scheduler.replay.fgd.policy import PLACEMENTS as SHARED_GPU_PLACEMENTS
+from scheduler.replay.fgd.run import fill_result
 from scheduler.replay.fill import fill_trace
 from scheduler.replay.never_fits import fits_empty
 from scheduler.replay.placements import placement
 from scheduler.replay.result import OptionValue, RunResult, Status
 from scheduler.replay.trace import Trace, lay_levels, narrow_pool
-from scheduler.replay.workload import Aliases, trace_cluster
+from scheduler.replay.what_if import WhatIf, change_levels, change_nodes, scale_arrivals
+from scheduler.replay.workload import Aliases, node_specs, trace_cluster
 from scheduler.state.cache import Cache
+from scheduler.state.queue import LONGEST_RETRY_US
 
 NOBODY: I32 = np.empty(0, np.int32)
 
@@ -41,6 +48,8 @@ class ReplayOptions:
     order: str = "fifo"
     scan: str = "greedy"
     placement: str = "muster"
+    pack: str = "leaf"
+    """Heeded by the placement `muster` only."""
     tie_break: str = "name"
     levels: tuple[tuple[str, tuple[int, ...]], ...] = ()
     """(level, sizes of its domains in nodes), laid over the trace from the top down."""
@@ -48,19 +57,23 @@ class ReplayOptions:
     """Only this pool; levels are laid over it."""
     fill: float | None = None
     seed: int = 1
+    what_if: WhatIf | None = None
 
     def printed(self) -> dict[str, OptionValue]:
         """As the report's header and summary.json show them."""
         laid = ";".join(f"{level}={','.join(map(str, sizes))}" for level, sizes in self.levels)
+        changed = {} if self.what_if is None else {"what_if": self.what_if.name}
         return {
             "order": self.order,
             "scan": self.scan,
             "placement": self.placement,
+            "pack": self.pack,
             "tie_break": self.tie_break,
             "levels": laid,
             "pool": self.pool or "",
             "fill": self.fill or 0,
             "seed": self.seed,
+            **changed,
         }
 
 
@@ -69,17 +82,37 @@ def replay(trace: Trace, options: ReplayOptions, on_progress: Progress | None = 
 
     Raises UsageError or BadInputError if the options do not suit the trace.
     """
-    if options.pool is not None:
-        trace = narrow_pool(trace, options.pool)
-    for level, sizes in options.levels:
-        trace = lay_levels(trace, level, sizes)
-    if options.fill is not None:
-        trace = fill_trace(trace, options.fill, options.seed)
-    if not len(trace.nodes):
-        raise UsageError("the trace has no nodes", "replay needs a cluster")
+    trace = _prepared(trace, options)
+    if options.placement in SHARED_GPU_PLACEMENTS:  # not the engine's business
+        printed = options.printed()
+        return fill_result(trace, options.placement, options.fill, options.seed, printed)
     run = _Run(trace, options)
     run.to_the_end(on_progress)
     return run.result()
+
+
+def _prepared(trace: Trace, options: ReplayOptions) -> Trace:
+    """The trace with everything applied that holds from the beginning."""
+    what_if = options.what_if
+    if options.pool is not None:
+        trace = narrow_pool(trace, options.pool)
+    if what_if is not None:
+        trace = change_nodes(trace, what_if)
+    for level, sizes in options.levels:
+        trace = lay_levels(trace, level, sizes)
+    if what_if is not None:
+        trace = scale_arrivals(change_levels(trace, what_if), what_if)
+    if options.fill is not None:
+        if what_if is not None and what_if.timed:
+            raise UsageError(
+                "--fill has no times of its own: nothing can happen at a time",
+                "leave only nodes and levels in the what-if file",
+            )
+        if options.placement not in SHARED_GPU_PLACEMENTS:
+            trace = fill_trace(trace, options.fill, options.seed)
+    if not len(trace.nodes):
+        raise UsageError("the trace has no nodes", "replay needs a cluster")
+    return trace
 
 
 class _Run:
@@ -92,20 +125,24 @@ class _Run:
         strict = options.scan == Scan.STRICT
         self._policy = Policy(
             order=Order(options.order), scan=Scan(options.scan),
-            placement=options.placement, explain=False,
+            placement=options.placement, pack=Pack(options.pack), explain=False,
         )  # fmt: skip
         seed = options.seed if options.tie_break == "seeded" else None
         cache, workload = trace_cluster(trace, order=self._policy.order, seed=seed)
         self._cache, self._workload = cache, workload
         empty = cache.freeze(0)
-        row_of = {name: row for row, name in enumerate(Aliases.of(trace, seed).nodes)}
+        aliases = Aliases.of(trace, seed)
+        row_of = {name: row for row, name in enumerate(aliases.nodes)}
         self._trace_row: I32 = np.array([row_of[name] for name in empty.names], np.int32)
-        self._fits = fits_empty(empty, cache.tree, self._workload)
-        eligible, kind = _kinds(trace, self._trace_row, len(empty.shapes), workload.of_row)
+        self._disturb(aliases)
+        judged = workload if self._course.plan.relax_us is None else self._relaxed
+        self._fits = fits_empty(empty, cache.tree, judged)
+        eligible, kind = kinds_of(trace, self._trace_row, len(empty.shapes), workload.of_row)
         totals = FreeTotals(empty.shapes, kind, eligible, empty)
         self._totals = totals
         self._blocked = Blocked(totals, strict)
         self._strict = strict
+        self._sjf = self._policy.order is Order.SJF
         self._clock = ManualClock()
         self._engine = Engine(
             cache, self._policy, self._clock, self, self, self,
@@ -117,11 +154,22 @@ class _Run:
         self._done = 0
         self._columns(len(trace.gangs))
 
+    def _disturb(self, aliases: Aliases) -> None:
+        """What a what-if needs: its course, the nodes that go out, the relaxed demands."""
+        what_if = self._options.what_if
+        plan = Disturbances() if what_if is None else Disturbances.of(what_if, self._trace)
+        self._course = Course(plan)
+        self._relaxed = self._workload.relaxed(plan.relax_levels)
+        self._specs = list(node_specs(self._trace, aliases)) if plan.steps else []
+        self._since: dict[int, int] = {}
+        self._changed_us = 0
+
     def _columns(self, gangs: int) -> None:
         sizes = self._workload.sizes
         self.start_us: I64 = np.full(gangs, -1, np.int64)
         self.end_us: I64 = np.full(gangs, -1, np.int64)
         self.status: I8 = np.full(gangs, Status.UNPLACED, np.int8)
+        self.restarts: I32 = np.zeros(gangs, np.int32)
         self.offset: I64 = np.concatenate(([0], np.cumsum(sizes)))
         self.row: I32 = np.full(int(self.offset[-1]), NO_ROW, np.int32)
         self._placed: dict[int, tuple[I32, I32]] = {}
@@ -138,7 +186,10 @@ class _Run:
             if now is None:
                 break
             self._clock.set(now)
-            self._engine.cycle()
+            if self._course.is_down(now):
+                self._watch(now)
+            else:
+                self._engine.cycle()
             if self._options.fill is not None:
                 self._drop_waiting()
             if on_progress is not None:
@@ -150,10 +201,24 @@ class _Run:
             times.append(int(self._trace.gangs.submit_us[self._arrivals[self._next]]))
         if self._ends and (times or self._options.fill is None):
             times.append(self._ends[0][0])
-        retry = self._cache.queue.next_time_us(self._clock.now_us())
-        if retry is not None:
-            times.append(retry)
+        now, waiting = self._clock.now_us(), len(self._cache.queue) > 0
+        if waiting or self._ends:
+            times += self._course.next_us(now, self._since, waiting=waiting)
+        retry = self._cache.queue.next_time_us(now)
+        if retry is not None and not self._course.is_down(now):
+            # With nodes out a gang may never be found a place. Everybody is tried once a minute:
+            # after a minute without any change nobody has hope.
+            hopeless = not times and retry > self._changed_us + LONGEST_RETRY_US
+            if not (hopeless and self._course.out):
+                times.append(retry)
         return min(times, default=None)
+
+    def _watch(self, now_us: int) -> None:
+        """The scheduler is down: things happen, nobody decides, and nobody's turn comes."""
+        self.gather(self._cache, now_us)
+        blocked = [0, 0, 0, 0]
+        blocked[Cause.ORDER - 1] = self._waiting[0]
+        self._note(now_us, blocked)
 
     def _drop_waiting(self) -> None:
         """Fill: one attempt each."""
@@ -165,12 +230,14 @@ class _Run:
     # -- Source -----------------------------------------------------------------------------
 
     def gather(self, cache: Cache, now_us: int) -> None:
-        """All completions of the instant, then all arrivals."""
+        """Completions of the instant, then outages, then arrivals, then demands that relax."""
         while self._ends and self._ends[0][0] <= now_us:
             _, gang = heapq.heappop(self._ends)
-            rows, shapes = self._placed.pop(gang)
-            cache.release(self._trace.gangs.keys[gang])
-            self._totals.add(rows, shapes, +1)
+            self._release(cache, gang)
+            self._changed_us = now_us
+        failed = self._course.due(now_us, self._node_out)
+        if failed:
+            self._restart_on(cache, failed, now_us)
         submit = self._trace.gangs.submit_us
         while self._next < len(self._arrivals):
             gang = self._arrivals[self._next]
@@ -178,13 +245,56 @@ class _Run:
                 break
             self._next += 1
             self._arrive(cache, gang, now_us)
+        for gang in self._course.relaxed(now_us, self._since):
+            cache.dequeue(self._trace.gangs.keys[gang])
+            cache.enqueue(self._relaxed.entry(gang, self._since[gang], sjf=self._sjf))
+            self._changed_us = now_us
+
+    def _release(self, cache: Cache, gang: int) -> None:
+        """Its members leave their nodes, those that still wait leave the queue."""
+        rows, shapes = self._placed.pop(gang)
+        cache.release(self._trace.gangs.keys[gang])
+        self._totals.add(rows, shapes, +1)
+
+    def _node_out(self, row: int, out: bool) -> None:
+        """A node of the trace takes no gang from now on, or takes gangs again."""
+        spec, nodes = self._specs[row], self._cache.nodes
+        self._cache.upsert_node(replace(spec, cordoned=out))
+        nid = nodes.nid_of[spec.name]
+        free = nodes.allocatable[:, nid] - nodes.used[:, nid]
+        slots = int(nodes.slots_allocatable[nid] - nodes.pods_used[nid])
+        at = int(np.flatnonzero(self._trace_row == row)[0])
+        self._totals.move(at, free, slots, out=out)
+        self._changed_us = self._clock.now_us()
+
+    def _restart_on(self, cache: Cache, failed: list[int], now_us: int) -> None:
+        """Gangs with a member on a failed node begin again, from the end of the queue's age."""
+        hit = [
+            gang for gang, (rows, _) in self._placed.items()
+            if np.isin(self._trace_row[rows], failed).any()
+        ]  # fmt: skip
+        for gang in sorted(hit):
+            self._release(cache, gang)
+            self._ends.remove((int(self.end_us[gang]), gang))
+            self.start_us[gang] = self.end_us[gang] = -1
+            self.status[gang] = Status.UNPLACED
+            self.row[self.offset[gang] : self.offset[gang + 1]] = NO_ROW
+            self.restarts[gang] += 1
+            self._done -= 1
+            self._wait(cache, gang, now_us)
+        heapq.heapify(self._ends)
 
     def _arrive(self, cache: Cache, gang: int, now_us: int) -> None:
         if not self._fits[gang]:
             self.status[gang] = Status.NEVER_FITS
             self._done += 1
             return
-        cache.enqueue(self._workload.entry(gang, now_us, sjf=self._policy.order is Order.SJF))
+        self._wait(cache, gang, now_us)
+
+    def _wait(self, cache: Cache, gang: int, now_us: int) -> None:
+        cache.enqueue(self._workload.entry(gang, now_us, sjf=self._sjf))
+        self._changed_us = self._since[gang] = now_us
+        self._course.waits(gang, now_us, self._trace.gangs.required[gang])
         self._blocked.arrived(self._wants(gang), int(self._workload.pool_of_gang[gang]))
         self._waiting[0] += 1
         self._waiting[1] += int(self._workload.sizes[gang])
@@ -194,7 +304,7 @@ class _Run:
     def commit(self, decision: Decision) -> None:
         """Every bind succeeds at once, and its end is known."""
         gang = self._gang_of[decision.key]
-        now = self._clock.now_us()
+        now = self._changed_us = self._clock.now_us()
         self._cache.confirm(decision.key)
         self._totals.add(decision.rows, decision.shapes, -1)
         first = int(self.offset[gang])
@@ -213,6 +323,7 @@ class _Run:
         self._done += 1
 
     def _leave(self, gang: int) -> None:
+        del self._since[gang]
         self._blocked.left(self._wants(gang), int(self._workload.pool_of_gang[gang]))
         self._waiting[0] -= 1
         self._waiting[1] -= int(self._workload.sizes[gang])
@@ -225,10 +336,13 @@ class _Run:
         if self._waiting[0]:
             self._cache.freeze(cycle.now_us)  # what this cycle placed is taken into account
             blocked = self._blocked.by_cause(self._root_capacity, self._heads())
-        if self._series and self._series[-1][0] == cycle.now_us:
+        self._note(cycle.now_us, blocked)
+
+    def _note(self, now_us: int, blocked: list[int]) -> None:
+        if self._series and self._series[-1][0] == now_us:
             self._series.pop()  # a gang of no duration ended in the instant it began
         gangs, members = self._waiting
-        self._series.append((cycle.now_us, gangs, members, blocked))
+        self._series.append((now_us, gangs, members, blocked))
 
     def _root_capacity(self, shape: int) -> int:
         kept = self._cache.capacities.get(shape)
@@ -266,25 +380,5 @@ class _Run:
             waiting_gangs=np.array([s[1] for s in self._series], np.int32),
             waiting_members=np.array([s[2] for s in self._series], np.int64),
             blocked=np.array([s[3] for s in self._series], np.int32).reshape(-1, 4),
+            restarts=None if self._options.what_if is None else self.restarts,
         )
-
-
-def _kinds(trace: Trace, trace_row: I32, shapes: int, of_row: I32) -> tuple[I64, I32]:
-    """(int64[S, K] which shapes may use which kinds of node, int32[N] kind by row)."""
-    nodes, gangs, rows = trace.nodes, trace.gangs, trace.rows
-    many_pools, many_models = len(set(nodes.pool)) > 1, len(set(nodes.model)) > 1
-    pairs = list(zip(nodes.pool, nodes.model, strict=True))
-    number = {pair: k for k, pair in enumerate(sorted(set(pairs)))}
-    kind = np.array([number[pairs[row]] for row in trace_row.tolist()], np.int32)
-    eligible = np.zeros((shapes, len(number)), np.int64)
-    seen: set[int] = set()
-    for r, shape in enumerate(of_row.tolist()):
-        if shape in seen:
-            continue
-        seen.add(shape)
-        pool, models = gangs.pool[int(rows.gang[r])], rows.model[r].split("|")
-        for (node_pool, model), k in number.items():
-            right_pool = not many_pools or node_pool == pool
-            right_model = not many_models or not rows.model[r] or model in models
-            eligible[shape, k] = right_pool and right_model
-    return eligible, kind

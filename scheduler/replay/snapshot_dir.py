@@ -69,7 +69,7 @@ class GangEntry(msgspec.Struct, kw_only=True):
     """When its last member was created, since 1970."""
     single: bool = False
     waits_for: Rank = 0
-    """Members that must exist before it may be planned; 0 = it is complete."""
+    """Members that are still missing before it may be planned; 0 = it is complete."""
     bound: dict[str, Rank] = {}
     """Node -> its members there already."""
     pods: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from scheduler.errors import UsageError
 from scheduler.model.arrays import I8, I32, I64
 from scheduler.model.constraints import Requirement, Term
+from scheduler.model.pending import NO_LEVEL
 from scheduler.model.policy import Order
 from scheduler.model.resources import CPU, GPU, MEMORY, ResourceOrder
 from scheduler.model.shape import Shape
@@ -129,6 +131,16 @@ class Workload:
         self.pool_of_gang: I32 = trace.pool_codes()[1]
         self.sizes: I64 = trace.sizes()
         self.of_row: I32 = np.array([shape_numbers[s] for s in of_row.tolist()], np.int32)
+
+    def relaxed(self, levels: frozenset[str]) -> Workload:
+        """The same gangs, where a required level (of `levels`, or any) is only preferred."""
+        relaxed = copy(self)
+        required = self.trace.gangs.required
+        may = np.array([name in levels or not levels for name in required], np.bool_)
+        may &= self.required >= 0
+        relaxed.preferred = np.where(may, self.required, self.preferred).astype(np.int8)
+        relaxed.required = np.where(may, NO_LEVEL, self.required).astype(np.int8)
+        return relaxed
 
     def shapes(self, gang: int) -> int | I32:
         """The shape number of all members, or one per member by rank."""

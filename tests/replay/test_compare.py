@@ -13,7 +13,8 @@ import pytest
 
 from scheduler.errors import BadInputError, UsageError
 from scheduler.replay import run_dir
-from scheduler.replay.compare import Cell, Measure, compare, differing_options, starts_against
+from scheduler.replay.compare import Cell, compare
+from scheduler.replay.compare_measures import Measure, differing_options, starts_against
 from scheduler.replay.report import percent
 from scheduler.replay.result import OptionValue
 from scheduler.replay.run_dir import read_run, write_run

@@ -191,6 +191,14 @@ def test_an_incomplete_gang_is_told_and_not_planned(tmp_path: Path) -> None:
     }
 
 
+def test_a_level_that_no_node_has_is_told(tmp_path: Path) -> None:
+    """A slip in --level must not pass for a cluster without topology."""
+    levels = [Level("spine", NVIDIA + "spine"), Level("rack", "example.com/rak")]
+    load(tmp_path, *NODES, levels=levels)
+    notes = read_cluster(tmp_path / "out").notes
+    assert notes == ["level rack: no node has the label example.com/rak"]
+
+
 def test_volumes_pin_their_pods(tmp_path: Path) -> None:
     """The chosen node of an unbound claim, the reach of a bound volume; unknown is told."""
     chosen = {"volume.kubernetes.io/selected-node": "n2"}

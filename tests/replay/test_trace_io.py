@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from scheduler.errors import BadInputError, UsageError
 from scheduler.replay import csv_columns
 from scheduler.replay.trace import Trace
-from scheduler.replay.trace_io import new_directory, read_trace, write_trace
+from scheduler.replay.trace_io import check_new, new_directory, read_trace, write_trace
 from tests.replay.trace_strategies import GANGS_CSV, NODES_CSV, directory, traces
 
 FILES = ("manifest.json", "nodes.csv", "gangs.csv")
@@ -93,6 +93,8 @@ BAD_NODES = {
     "nodes.csv:4: has 8 columns, the header has 9": ("10,s2,", "10,s2"),
     "nodes.csv:4: name is empty": ("n1,b", ",b"),
     "nodes.csv:2: a cell holds a line break": ("n10,a", '"n\n10",a'),
+    r"nodes.csv:3: name holds the control character '\x00'": ("n2,a", "n\x002,a"),
+    r"nodes.csv:2: leaf holds the control character '\x1b'": ("10,s1,l1", "10,s1,l\x1b[31m"),
     "nodes.csv:1: the header lacks pods": ("gpu,pods", "gpu,slots"),
     "nodes.csv:1: the header is pool,name": ("name,pool", "pool,name"),
     "nodes.csv:1: names a column twice": ("spine,leaf", "leaf,leaf"),
@@ -176,7 +178,7 @@ def test_bytes_that_are_not_text_are_refused(tmp_path: Path) -> None:
     """A file that is not UTF-8, or quoted badly, is bad input and not a traceback."""
     path = directory(tmp_path / "t")
     (path / "nodes.csv").write_bytes(NODES_CSV.encode().replace(b"n2", b"\xff2"))
-    with pytest.raises(BadInputError, match="is not UTF-8"):
+    with pytest.raises(BadInputError, match=r"nodes.csv:3: is not UTF-8"):
         read_trace(path, verify=False)
     directory(path, nodes=NODES_CSV.replace("n2,a", '"n"2,a'))
     with pytest.raises(BadInputError, match=r"nodes.csv:3: "):
@@ -210,7 +212,11 @@ def test_a_taken_directory_is_refused(tmp_path: Path) -> None:
         write_trace(trace, tmp_path / "t")
     with pytest.raises(UsageError, match="cannot be made"):
         write_trace(trace, tmp_path / "no" / "parent")
+    for taken in (tmp_path / "t", tmp_path / "t" / "nodes.csv", tmp_path / "no" / "parent"):
+        with pytest.raises(UsageError):
+            check_new(taken)
     (tmp_path / "empty").mkdir()
+    check_new(tmp_path / "empty")
     write_trace(trace, tmp_path / "empty")
     assert sorted(contents(tmp_path / "empty")) == sorted(FILES)
 

@@ -112,7 +112,7 @@ def test_segments_that_come_back_in_pieces_are_not_mixed() -> None:
 def test_held_room_counts_as_a_mate() -> None:
     """A member whose mates are all held goes to their leaf, not where it is tightest."""
     cache, leaves = placed_gang()
-    rows = {}
+    rows: dict[str, int] = {}
     snapshot = cache.freeze(0)
     for row in range(8):
         name = snapshot.topology.names[snapshot.topology.domain_of(row, LEAF)]
