@@ -1,7 +1,7 @@
 """The kernels' slow twins: the readable definition of what each kernel computes.
 
-Every function here has a fast namesake in ext/, and one property test runs both. Where DESIGN's
-placement rules are meant, the step's number stands in the docstring:
+Every function here has a fast namesake in ext/, and one property test runs both. Where a
+placement rule is meant (docs/placement.md), the step's number stands in the docstring:
 
 1. place at least the minimum, or nothing    4. going down: fewest children at each level
 2. the lowest common domain                  5. ranks in tree order, the short segment last

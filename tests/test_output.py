@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scheduler import cli
-from scheduler.commands.output import Cell, emit_table, progress, table_lines
+from scheduler.commands.output import Cell, emit_comparison, emit_table, progress, table_lines
 
 ROWS: list[dict[str, Cell]] = [
     {"gang": "team-a/" + "x" * 120, "members": 12_345, "share": 0.98765, "ok": True},
@@ -65,6 +65,18 @@ def test_many_rows_and_columns_become_several_tables() -> None:
     heads = [line for line in lines if line.startswith(" run ")]
     assert len(heads) == 3
     assert [f"column {c}" for c in range(9)] == re.findall(r"column \d", " ".join(heads))
+
+
+def test_a_comparison_of_seeds_names_no_winner(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two runs are turned, with the best; groups of seeds stay rows with their own verdict."""
+    runs: list[dict[str, Cell]] = [{"run": "a", "wait s": 1.0}, {"run": "b", "wait s": 2.0}]
+    emit_comparison(runs, "table")
+    assert capsys.readouterr().out.split()[:3] == ["a", "b", "best"]
+    groups: list[dict[str, Cell]] = [{"group": row["run"], "wait s": 1.5} for row in runs]
+    emit_comparison(groups, "table")
+    assert capsys.readouterr().out.split()[:3] == ["group", "wait", "s"]
+    emit_comparison(runs, "json")
+    assert json.loads(capsys.readouterr().out) == runs
 
 
 def test_json_has_the_values_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,8 +117,11 @@ def _part(rows: Sequence[Mapping[str, Cell]], keys: Sequence[str]) -> list[str]:
 
 
 def emit_comparison(rows: Sequence[Mapping[str, Cell]], output: str) -> None:
-    """Prints the rows of a comparison; a table of a few runs is turned and names the best."""
-    if output == "json" or len(rows) > _FEW:
+    """Prints the rows of a comparison; a table of a few runs is turned and names the best.
+
+    Groups of seeds stay as they are: they say of each difference whether it is noise.
+    """
+    if output == "json" or len(rows) > _FEW or "run" not in rows[0]:
         emit_table(rows, output)
         return
     from scheduler.replay.side_by_side import side_by_side

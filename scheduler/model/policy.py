@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Order(StrEnum):
-    """Which gang is decided first (DESIGN: repairs, then priority, always stand before)."""
+    """Which gang is decided first (repairs of placed gangs always stand before)."""
 
     FIFO = "fifo"
     """By the time at which the gang became complete, then name. Priority is ignored."""

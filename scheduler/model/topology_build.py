@@ -6,6 +6,7 @@ to be unique only there (Alibaba's Lingjun fabric: 42 leaf names under more than
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -165,7 +166,7 @@ def check_topology(topology: Topology) -> list[TopologyNote]:
             text = f"{missing} nodes have no {level} label: they hang below their nearest ancestor"
             notes.append(TopologyNote(level, missing, text))
         names = [topology.names[d] for d in topology.by_level[lv]]
-        twice = len(names) - len(set(names))
+        twice = sum(domains > 1 for domains in Counter(names).values())
         if twice:
             text = f"{twice} {level} names stand under more than one parent: each is its own domain"
             notes.append(TopologyNote(level, 0, text))

@@ -2,7 +2,7 @@
 
 Shares no code with the planner, its kernels or their twins. A case has at most 6 nodes and 8
 members, so every way to put members on nodes is a row of one matrix (`Enumeration.ways`), and
-every question of DESIGN's placement rules is asked of those rows:
+every question of the placement rules (docs/placement.md) is asked of those rows:
 
     nodes   a b c       ways   0 0 0 | 0 0 1 | 0 1 0 | ... | 2 1 3     (caps 2 1 3: 24 ways)
 """
