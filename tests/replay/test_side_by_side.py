@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scheduler.replay.side_by_side import Cell, side_by_side
+from scheduler.replay.side_by_side import BEST, Cell, side_by_side
 
 ROWS: list[dict[str, Cell]] = [
     {
@@ -33,7 +33,7 @@ def test_a_measure_is_a_row_in_units_that_people_read() -> None:
 
 def test_the_best_is_named_by_the_sense_of_the_measure() -> None:
     """Less wait and fewer spines, but more GPUs and more gangs in one spine."""
-    best = {title: row["best"] for title, row in by_title().items()}
+    best = {title: row[BEST] for title, row in by_title().items()}
     assert best["mean wait"] == "first-fit"
     assert best["spines per gang"] == "muster"
     assert best["GPUs allocated, mean"] == "muster"
@@ -42,7 +42,7 @@ def test_the_best_is_named_by_the_sense_of_the_measure() -> None:
 
 def test_nobody_is_best_where_all_read_alike_or_nothing_is_better() -> None:
     """Equal to the reader is equal; options and changes have no better and worse."""
-    best = {title: row["best"] for title, row in by_title().items()}
+    best = {title: row[BEST] for title, row in by_title().items()}
     assert best["gangs placed"] == best["scan"] == best["mean wait, change"] == ""
 
 
@@ -50,4 +50,4 @@ def test_a_tie_names_both_and_a_missing_number_wins_nothing() -> None:
     """What one run has no number for is left out of the contest."""
     waits: dict[str, float | None] = {"a": 1.0, "b": None, "c": 1, "d": 2}
     rows: list[dict[str, Cell]] = [{"run": run, "wait s": wait} for run, wait in waits.items()]
-    assert side_by_side(rows)[0]["best"] == "a, c"
+    assert side_by_side(rows)[0][BEST] == "a, c"
