@@ -99,6 +99,18 @@ class Topology:
             domain = int(self.parent[domain])
         return domain
 
+    def home(self, rows: I32, level: int) -> int:
+        """The domain of `level` with most of `rows` (a row per member), ties by name path.
+
+        -1 if `level` is negative or none of the rows has a domain there.
+        """
+        domains = self.domains_at(rows, level) if level >= 0 else rows[:0]
+        found, members = np.unique(domains[domains >= 0], return_counts=True)
+        if not found.size:
+            return -1
+        most = found[members == members.max()]
+        return int(most[np.argmin(self.path_rank[most])])
+
     def domain_of(self, row: int, level: int) -> int:
         """The domain of `row` at `level`, or -1 if it has none there."""
         return int(self.ancestor[level, self.node_parent[row]])

@@ -74,16 +74,9 @@ class MusterPlacement:
 
 
 def _home_of(ledger: Ledger, gang: Gang, row: I32) -> int:
-    """The home that held room makes where no member is bound: most members, then name path."""
-    topology = ledger.tree.topology
+    """The home that held room makes where no member is bound, or -1."""
     level = gang.required if gang.required != NO_LEVEL else gang.preferred
-    kept = row[row != NO_ROW]
-    domains = topology.domains_at(kept, level) if level != NO_LEVEL else kept[:0]
-    found, members = np.unique(domains[domains != NO_DOMAIN], return_counts=True)
-    pairs = zip(found.tolist(), members.tolist(), strict=True)
-    return min(
-        pairs, key=lambda pair: (-pair[1], int(topology.path_rank[pair[0]])), default=(NO_DOMAIN, 0)
-    )[0]
+    return ledger.tree.topology.home(row[row != NO_ROW], level)
 
 
 def _at_home(ledger: Ledger, gang: Gang, row: I32) -> I32:

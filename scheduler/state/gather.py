@@ -7,7 +7,7 @@ import numpy as np
 from scheduler.model.arrays import I32, I64, frozen
 from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_PIN, NO_ROW, Pending
 from scheduler.model.snapshot import Snapshot
-from scheduler.model.topology import CLUSTER, Topology
+from scheduler.model.topology import Topology
 from scheduler.state.entry import MIXED, Entry
 from scheduler.state.freeze import FrozenColumns
 from scheduler.state.gangs import GangBook
@@ -15,19 +15,6 @@ from scheduler.state.holds import HoldTable
 from scheduler.state.mates import beside_mates
 from scheduler.state.queue import EXPLICIT, Queue
 from scheduler.state.shapes import ShapeRegistry
-
-
-def home_domain(topology: Topology, rows: I32, level: int) -> int:
-    """The domain of `level` with most of `rows`, ties by name path; -1 if none has any."""
-    if level < 0 or not rows.size:
-        return NO_DOMAIN
-    domains = topology.domains_at(rows, level)
-    domains = domains[domains > CLUSTER]
-    if not domains.size:
-        return NO_DOMAIN
-    members = np.bincount(domains)
-    best = np.flatnonzero(members == members.max())
-    return int(best[np.argmin(topology.path_rank[best])])
 
 
 class Gatherer:
@@ -142,7 +129,7 @@ class Gatherer:
             if record is not None and record.count and topology is not None:
                 rows = self._frozen.row_of_nid[self._book.pods.nid[record.slots]]
                 level = entry.required if entry.required >= 0 else int(preferred[g])
-                home[g] = home_domain(topology, rows[rows >= 0], level)
+                home[g] = topology.home(rows[rows >= 0], level)
         return home
 
     def _held_rows(self, entries: list[Entry], rank: I32, shape: I32, offset: I64) -> I32:
