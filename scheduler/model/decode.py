@@ -63,6 +63,8 @@ class Owner:
     kind: str
     name: str
     uid: str
+    api_version: str = ""
+    """Empty where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +231,7 @@ def decode_node(node: NodeObject) -> Node:
         unschedulable=bool(node.spec.unschedulable),
         allocatable=amounts,
         slots=slots,
-        created_us=_microseconds(node.metadata.creation_timestamp),
+        created_us=microseconds(node.metadata.creation_timestamp),
     )
 
 
@@ -258,7 +260,7 @@ def _pod(pod: PodObject, request: Mapping[str, int], *, finished: bool) -> Pod:
         deleting=meta.deletion_timestamp is not None,
         gates=tuple(gate.name for gate in spec.scheduling_gates or ()),
         priority=spec.priority or 0,
-        created_us=_microseconds(meta.creation_timestamp),
+        created_us=microseconds(meta.creation_timestamp),
         request=request,
         shape=shape,
         pins=pins,
@@ -367,11 +369,12 @@ def decode_volume(found: VolumeObject) -> Disk:
 def _owner(meta: Metadata) -> Owner | None:
     for ref in meta.owner_references or ():
         if ref.controller:
-            return Owner(ref.kind, ref.name, ref.uid)
+            return Owner(ref.kind, ref.name, ref.uid, ref.api_version)
     return None
 
 
-def _microseconds(moment: datetime | None) -> int:
+def microseconds(moment: datetime | None) -> int:
+    """Microseconds since the epoch, 0 for None; a time without a zone is UTC."""
     if moment is None:
         return 0
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

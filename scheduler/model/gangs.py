@@ -1,40 +1,37 @@
 """Which pods form a gang, in which order, and what the gang asks for.
 
-Found in this order: the label `muster.dev/gang`; else the pod's controller: a StatefulSet, an
-Indexed Job whose completions run all at once, any Job or ReplicaSet with the annotation
-`muster.dev/gang-workload: "true"`. Every other pod is a gang of one. Gated, terminating and
-finished pods are no members. A pod whose controller is of a known kind but not among the given
-ones waits for it: it is reported, never guessed at.
+Found in this order: the label `scheduling.x-k8s.io/pod-group`, where PodGroups are known; the
+label `muster.dev/gang`; else the pod's controller: a StatefulSet, an Indexed Job whose completions
+run all at once, any Job or ReplicaSet with the annotation `muster.dev/gang-workload: "true"`.
+Every other pod is a gang of one. Gated, terminating and finished pods are no members. A pod whose
+controller is of a known kind, or that names a PodGroup, which is not among the given ones waits
+for it: it is reported, never guessed at. The rules stand one by one in `gang_rules`.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from scheduler.model.decode import Controller, Pod
-from scheduler.model.names import natural_key
-from scheduler.model.wishes import (
-    GANG_LABEL,
-    GANG_SIZE_LABEL,
-    GANG_WORKLOAD,
-    Level,
-    Wishes,
-    read_wishes,
+from scheduler.model.gang_rules import (
+    GROUP_KEY,
+    LABEL_KEY,
+    belongs_to,
+    gives_ranks,
+    lowest_priority,
+    makes_gang,
+    minimum_of,
+    rank_of,
+    rank_problems,
+    suffix_counts,
+    wanted_by_label,
 )
-
-KNOWN_KINDS = ("StatefulSet", "Job", "ReplicaSet")
-RANK_LABELS = (
-    "apps.kubernetes.io/pod-index",
-    "batch.kubernetes.io/job-completion-index",
-    "leaderworkerset.sigs.k8s.io/worker-index",
-)
-"""Labels (or annotations, for Jobs of old clusters) that carry a pod's rank; the first wins."""
-
-_SUFFIX = re.compile(r"-([0-9]+)\Z")
-_NUMBER = re.compile(r"[0-9]+")
-_LARGEST = 2**31 - 1
+from scheduler.model.groups import GROUP_LABEL, Group
+from scheduler.model.ranks import NO_RANK, number_members
+from scheduler.model.wishes import GANG_LABEL, GANG_SIZE_LABEL, Level, Wishes, read_wishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class Gang:
     """One gang. Its members are indices into the pods it was found in, lowest rank first."""
 
     key: str
-    """UID of its controller or pod, or `label:NAMESPACE/NAME`."""
+    """UID of its controller, PodGroup or pod, or `label:NAMESPACE/NAME`."""
     name: str
     """NAMESPACE/KIND/NAME."""
     wanted: int
@@ -76,140 +73,123 @@ class Found:
 
 
 def find_gangs(
-    pods: Sequence[Pod], controllers: Iterable[Controller], levels: tuple[Level, ...]
-) -> Found:
-    """The gangs among `pods`; pods that are no members are left out. Pure, in order of pods."""
-    by_uid = {controller.uid: controller for controller in controllers}
-    groups: dict[str, list[int]] = {}
-    orphans: list[int] = []
-    for at, pod in enumerate(pods):
-        if not pod.member:
-            continue
-        key = gang_key(pod, by_uid)
-        if key is None:
-            orphans.append(at)
-        else:
-            groups.setdefault(key, []).append(at)
-    gangs = [_gang(key, members, pods, by_uid, levels) for key, members in groups.items()]
-    return Found(tuple(gangs), tuple(orphans))
-
-
-def gang_key(pod: Pod, controllers: Mapping[str, Controller]) -> str | None:
-    """Key of the gang that `pod` belongs to, or None while its controller is not known."""
-    label = pod.labels.get(GANG_LABEL)
-    if label:
-        return f"label:{pod.namespace}/{label}"
-    if pod.owner is None or pod.owner.kind not in KNOWN_KINDS:
-        return _own_key(pod)
-    controller = controllers.get(pod.owner.uid)
-    if controller is None:
-        return None
-    return controller.uid if makes_gang(controller) else _own_key(pod)
-
-
-def _own_key(pod: Pod) -> str:
-    return pod.uid or f"pod:{pod.key}"
-
-
-def makes_gang(controller: Controller) -> bool:
-    """Whether the pods of `controller` are placed together."""
-    if controller.kind == "StatefulSet" or (controller.kind == "Job" and controller.indexed):
-        return True
-    return controller.annotations.get(GANG_WORKLOAD, "").strip().lower() == "true"
-
-
-def rank_of(pod: Pod, *, suffix: bool = True) -> int | None:
-    """Rank by label, else (if `suffix`) by the number that ends the name; None without one."""
-    for label in RANK_LABELS:
-        text = pod.labels.get(label) or pod.annotations.get(label)
-        if text and _NUMBER.fullmatch(text):
-            return _in_range(text)
-    match = _SUFFIX.search(pod.name) if suffix else None
-    return _in_range(match[1]) if match else None
-
-
-def _in_range(text: str) -> int | None:
-    # Lengths first: Python refuses to read thousands of digits.
-    digits = text.lstrip("0") or "0"
-    return int(digits) if len(digits) <= len(str(_LARGEST)) and int(digits) <= _LARGEST else None
-
-
-def _gang(
-    key: str,
-    members: list[int],
     pods: Sequence[Pod],
-    controllers: Mapping[str, Controller],
+    controllers: Iterable[Controller],
     levels: tuple[Level, ...],
-) -> Gang:
-    first = pods[members[0]]
-    label = first.labels.get(GANG_LABEL)
-    controller = None
-    if not label and first.owner and first.owner.uid == key:
-        controller = controllers.get(key)
-    # A ReplicaSet's pods end in random characters, sometimes in digits only.
-    numbered = controller is None or controller.kind == "StatefulSet"
-    ranks, members = _ranked(members, pods, suffix=numbered)
-    problems: list[str] = []
-    wanted = _wanted(label, controller, [pods[at] for at in members], problems)
-    annotations = controller.annotations if controller else pods[members[0]].annotations
-    wishes, ignored = read_wishes(annotations, levels)
-    minimum = wishes.min_available or wanted
-    if minimum > wanted:
-        problems.append(f"min-available {minimum} is more than the {wanted} wanted: ignored")
-        minimum = wanted
-    priorities = sorted({pods[at].priority for at in members})
-    if len(priorities) > 1:
-        problems.append(f"members have priorities {priorities}: the lowest counts")
-    return Gang(
-        key=key,
-        name=_name(label, controller, first),
-        wanted=wanted,
-        minimum=minimum,
-        members=tuple(members),
-        ranks=tuple(ranks),
-        wishes=wishes,
-        priority=priorities[0],
-        withheld=_withheld(controller, wishes, ranks),
-        controller=controller,
-        single=controller is None and not label,
-        problems=(*problems, *ignored),
-    )
+    groups: Iterable[Group] | None = None,
+) -> Found:
+    """The gangs among `pods`; pods that are no members are left out. Pure, in order of pods.
+
+    groups: the PodGroups; None = none are read, and the label that names one says nothing.
+    """
+    finder = _Finder(pods, controllers, levels, groups)
+    return finder.found()
 
 
-def _ranked(
-    members: list[int], pods: Sequence[Pod], *, suffix: bool
-) -> tuple[list[int], list[int]]:
-    """(ranks, members), rising. Ranks that are missing or come twice give way to 0, 1, 2, .."""
-    own = {at: rank_of(pods[at], suffix=suffix) for at in members}
+class _Finder:
+    """The objects of a cluster, by what pods call them."""
 
-    def key(at: int) -> tuple[bool, int, object]:
-        rank = own[at]
-        return rank is None, rank or 0, natural_key(pods[at].name)
+    def __init__(
+        self,
+        pods: Sequence[Pod],
+        controllers: Iterable[Controller],
+        levels: tuple[Level, ...],
+        groups: Iterable[Group] | None,
+    ) -> None:
+        self.pods = pods
+        self.levels = levels
+        self.by_uid = {controller.uid: controller for controller in controllers}
+        self.reads_groups = groups is not None
+        self.groups = {f"{GROUP_KEY}{g.namespace}/{g.name}": g for g in groups or ()}
 
-    ordered = sorted(members, key=key)
-    ranks = [rank for rank in map(own.__getitem__, ordered) if rank is not None]
-    if len(set(ranks)) < len(members):
-        ranks = list(range(len(members)))
-    return ranks, ordered
+    def found(self) -> Found:
+        """Every gang, and pods that wait for what they belong to."""
+        members: dict[str, list[int]] = {}
+        belongs: dict[str, str] = {}
+        orphans: list[int] = []
+        for at, pod in enumerate(self.pods):
+            if not pod.member:
+                continue
+            to = belongs_to(pod, groups=self.reads_groups)
+            key = self._key(to, pod)
+            if key is None:
+                orphans.append(at)
+            else:
+                members.setdefault(key, []).append(at)
+                belongs[key] = to
+        gangs = [self._gang(key, belongs[key], at) for key, at in members.items()]
+        return Found(tuple(gangs), tuple(orphans))
+
+    def _key(self, to: str, pod: Pod) -> str | None:
+        """Key of the gang of a pod that belongs to `to`, None while that is not known."""
+        if to.startswith(GROUP_KEY):
+            group = self.groups.get(to)
+            return None if group is None else group.uid
+        if to.startswith(LABEL_KEY):
+            return to
+        controller = self.by_uid.get(to) if to else None
+        if to and controller is None:
+            return None
+        if controller is not None and makes_gang(controller):
+            return controller.uid
+        return pod.uid or f"pod:{pod.key}"
+
+    def _gang(self, key: str, to: str, at: list[int]) -> Gang:
+        first = self.pods[at[0]]
+        group = self.groups.get(to)
+        controller = self.by_uid.get(key) if key == to else None
+        ranks, members, amiss = self._ranked(to, at)
+        pods = [self.pods[i] for i in members]
+        annotations = controller.annotations if controller else pods[0].annotations
+        wishes, ignored = read_wishes(annotations, self.levels)
+        wanted, problems = _wanted(to, controller, group, pods)
+        minimum, told = minimum_of(wishes, wanted)
+        if group is not None:
+            minimum, told = group.min_member, []
+        priority, mixed = lowest_priority(sorted({pod.priority for pod in pods}))
+        if controller is not None and gives_ranks(controller):
+            mixed += rank_problems([self.pods[i].name for i in amiss])
+        return Gang(
+            key=key,
+            name=_name(to, controller, first),
+            wanted=wanted,
+            minimum=minimum,
+            members=tuple(members),
+            ranks=tuple(ranks),
+            wishes=wishes,
+            priority=priority,
+            withheld=_withheld(controller, wishes, ranks),
+            controller=controller,
+            single=controller is None and not to.startswith((GROUP_KEY, LABEL_KEY)),
+            problems=(*problems, *told, *mixed, *ignored),
+        )
+
+    def _ranked(self, to: str, at: list[int]) -> tuple[list[int], list[int], list[int]]:
+        """(ranks, members), rising, and members whose own ranks could not be kept."""
+        stated = np.full(len(at), NO_RANK, np.int32)
+        for i, number in enumerate(at):
+            pod = self.pods[number]
+            rank = rank_of(pod, suffix=suffix_counts(to, pod.owner))
+            stated[i] = NO_RANK if rank is None else rank
+        nowhere = np.full(len(at), NO_RANK, np.int32)
+        ranks, amiss = number_members(stated, nowhere, lambda i: self.pods[at[i]].name)
+        order = np.argsort(ranks, kind="stable").tolist()
+        strays = [] if amiss is None else np.flatnonzero(amiss).tolist()
+        return ranks[order].tolist(), [at[i] for i in order], [at[i] for i in strays]
 
 
 def _wanted(
-    label: str | None, controller: Controller | None, members: list[Pod], problems: list[str]
-) -> int:
+    to: str, controller: Controller | None, group: Group | None, members: list[Pod]
+) -> tuple[int, list[str]]:
     there = len(members)
+    if group is not None:
+        return max(group.min_member, there), []
     if controller is not None:
         # While a set is scaled down, members beyond its size still run.
-        return max(controller.wanted, there)
-    if not label:
-        return 1
-    sizes = sorted({pod.labels.get(GANG_SIZE_LABEL, "") for pod in members})
-    number = _in_range(sizes[0]) if len(sizes) == 1 and _NUMBER.fullmatch(sizes[0]) else None
-    if number is None or number < 1:
-        problems.append(f"label {GANG_SIZE_LABEL} is {' and '.join(map(repr, sizes))}: ignored")
-        return there
-    if number < there:
-        problems.append(f"label {GANG_SIZE_LABEL} is {number}, {there} members exist")
-    return max(number, there)
+        return max(controller.wanted, there), []
+    if not to.startswith(LABEL_KEY):
+        return 1, []
+    return wanted_by_label((pod.labels.get(GANG_SIZE_LABEL, "") for pod in members), there)
 
 
 def _withheld(controller: Controller | None, wishes: Wishes, ranks: list[int]) -> tuple[int, ...]:
@@ -220,9 +200,11 @@ def _withheld(controller: Controller | None, wishes: Wishes, ranks: list[int]) -
     return tuple(rank for rank in wanted if rank not in there)
 
 
-def _name(label: str | None, controller: Controller | None, first: Pod) -> str:
-    if label:
-        return f"{first.namespace}/Gang/{label}"
+def _name(to: str, controller: Controller | None, first: Pod) -> str:
+    if to.startswith(GROUP_KEY):
+        return f"{first.namespace}/PodGroup/{first.labels.get(GROUP_LABEL, '')}"
+    if to.startswith(LABEL_KEY):
+        return f"{first.namespace}/Gang/{first.labels.get(GANG_LABEL, '')}"
     if controller is not None:
         return f"{controller.namespace}/{controller.kind}/{controller.name}"
     return f"{first.namespace}/Pod/{first.name}"

@@ -1,4 +1,4 @@
-"""Order of names: digit runs compare as numbers, the rest by code point."""
+"""Names: their order (digit runs compare as numbers, the rest by code point), their plural."""
 
 from __future__ import annotations
 
@@ -25,3 +25,8 @@ def _run(part: str) -> tuple[int, int, str]:
     # Length, then digits: the order of numbers, without turning them into some.
     digits = part.lstrip("0")
     return 0, len(digits), digits
+
+
+def plural(level: str) -> str:
+    """Several domains of a level: spines, leaves."""
+    return f"{level[:-1]}ves" if level.endswith("f") else f"{level}s"

@@ -1,56 +1,103 @@
-"""The fields of Kubernetes objects that Muster reads, as msgspec Structs.
+"""The objects that Muster reads, as msgspec Structs of the fields it needs.
 
-Field names are the API's (camelCase in JSON); everything else in an object is skipped while
-decoding. Optional fields accept null, which some clients write for "absent".
+Field names are the API's; see `pod_objects` for what all have in common, and for pods.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import TypeAlias
-
 import msgspec
 
-Texts: TypeAlias = dict[str, str]
-Amount: TypeAlias = str | int | float
-"""A quantity: a string from the API server; manifests written by hand may hold numbers."""
-Amounts: TypeAlias = dict[str, Amount]
+from scheduler.model.pod_objects import (
+    Affinity,
+    Amount,
+    Amounts,
+    Base,
+    ClaimSource,
+    Condition,
+    Container,
+    ContainerStatus,
+    Head,
+    LabelSelector,
+    Metadata,
+    NodeAffinity,
+    NodeSelectorObject,
+    NodeSelectorTerm,
+    OwnerReference,
+    PodAffinity,
+    PodAffinityTerm,
+    PodObject,
+    PodSpec,
+    PodStatus,
+    PodTemplate,
+    Port,
+    Resources,
+    RestartRule,
+    SchedulingGate,
+    SelectorRequirement,
+    SpreadConstraint,
+    Texts,
+    TolerationObject,
+    Volume,
+)
 
-
-class Base(msgspec.Struct, rename="camel", gc=False):
-    """Common options: camelCase names; JSON holds no cycles, so the collector need not look."""
-
-
-class OwnerReference(Base):
-    """metadata.ownerReferences[]."""
-
-    kind: str = ""
-    name: str = ""
-    uid: str = ""
-    api_version: str = ""
-    controller: bool | None = None
-
-
-class Metadata(Base):
-    """metadata."""
-
-    name: str = ""
-    namespace: str = ""
-    uid: str = ""
-    resource_version: str = ""
-    generation: int = 0
-    labels: Texts | None = None
-    annotations: Texts | None = None
-    owner_references: list[OwnerReference] | None = None
-    creation_timestamp: datetime | None = None
-    deletion_timestamp: datetime | None = None
-
-
-class Head(Base):
-    """What every object has."""
-
-    kind: str = ""
-    metadata: Metadata = msgspec.field(default_factory=Metadata)
+__all__ = [
+    "KINDS",
+    "Affinity",
+    "Amount",
+    "Amounts",
+    "Base",
+    "ClaimObject",
+    "ClaimSource",
+    "ClaimSpec",
+    "Condition",
+    "Container",
+    "ContainerStatus",
+    "Head",
+    "JobObject",
+    "JobSpec",
+    "JobStatus",
+    "LabelSelector",
+    "LeaderWorkerSetObject",
+    "LeaderWorkerSetSpec",
+    "Metadata",
+    "NodeAffinity",
+    "NodeObject",
+    "NodeSelectorObject",
+    "NodeSelectorTerm",
+    "NodeSpec",
+    "NodeStatus",
+    "ObjectList",
+    "Ordinals",
+    "OwnerReference",
+    "PodAffinity",
+    "PodAffinityTerm",
+    "PodGroupObject",
+    "PodGroupSpec",
+    "PodGroupStatus",
+    "PodObject",
+    "PodSpec",
+    "PodStatus",
+    "PodTemplate",
+    "Port",
+    "PriorityClassObject",
+    "ReplicaSetObject",
+    "ReplicaSetSpec",
+    "Resources",
+    "RestartRule",
+    "SchedulingGate",
+    "SelectorRequirement",
+    "SpreadConstraint",
+    "StatefulSetObject",
+    "StatefulSetSpec",
+    "TaintObject",
+    "Texts",
+    "TolerationObject",
+    "Volume",
+    "VolumeNodeAffinity",
+    "VolumeObject",
+    "VolumeSpec",
+    "WorkerTemplate",
+]
 
 
 class TaintObject(Base):
@@ -80,196 +127,6 @@ class NodeObject(Base):
     metadata: Metadata
     spec: NodeSpec = msgspec.field(default_factory=NodeSpec)
     status: NodeStatus = msgspec.field(default_factory=NodeStatus)
-
-
-class SelectorRequirement(Base):
-    """One expression of a label selector or a node selector term."""
-
-    key: str
-    operator: str
-    values: list[str] | None = None
-
-
-class LabelSelector(Base):
-    """A metav1.LabelSelector: both parts are ANDed."""
-
-    match_labels: Texts | None = None
-    match_expressions: list[SelectorRequirement] | None = None
-
-
-class NodeSelectorTerm(Base):
-    """One term of required node affinity."""
-
-    match_expressions: list[SelectorRequirement] | None = None
-    match_fields: list[SelectorRequirement] | None = None
-
-
-class NodeSelectorObject(Base):
-    """requiredDuringSchedulingIgnoredDuringExecution of node affinity, or a volume's."""
-
-    node_selector_terms: list[NodeSelectorTerm] | None = None
-
-
-class NodeAffinity(Base):
-    """affinity.nodeAffinity."""
-
-    required_during_scheduling_ignored_during_execution: NodeSelectorObject | None = None
-
-
-class PodAffinityTerm(Base):
-    """One required term of pod (anti-)affinity."""
-
-    topology_key: str = ""
-    label_selector: LabelSelector | None = None
-    namespaces: list[str] | None = None
-    namespace_selector: LabelSelector | None = None
-
-
-class PodAffinity(Base):
-    """affinity.podAffinity and affinity.podAntiAffinity."""
-
-    required_during_scheduling_ignored_during_execution: list[PodAffinityTerm] | None = None
-
-
-class Affinity(Base):
-    """spec.affinity."""
-
-    node_affinity: NodeAffinity | None = None
-    pod_affinity: PodAffinity | None = None
-    pod_anti_affinity: PodAffinity | None = None
-
-
-class TolerationObject(Base):
-    """spec.tolerations[]."""
-
-    key: str | None = None
-    operator: str | None = None
-    value: str | None = None
-    effect: str | None = None
-
-
-class Port(Base):
-    """containers[].ports[]."""
-
-    host_port: int | None = None
-    protocol: str | None = None
-    host_ip: str | None = msgspec.field(default=None, name="hostIP")
-
-
-class Resources(Base):
-    """A requests/limits pair of a container or a pod."""
-
-    requests: Amounts | None = None
-    limits: Amounts | None = None
-
-
-class RestartRule(Base):
-    """containers[].restartPolicyRules[]."""
-
-    action: str = ""
-
-
-class Container(Base):
-    """A main or init container."""
-
-    name: str = ""
-    resources: Resources | None = None
-    ports: list[Port] | None = None
-    restart_policy: str | None = None
-    restart_policy_rules: list[RestartRule] | None = None
-
-
-class ClaimSource(Base):
-    """volumes[].persistentVolumeClaim."""
-
-    claim_name: str = ""
-
-
-class Volume(Base):
-    """volumes[]; only the kinds that filters look at."""
-
-    name: str = ""
-    persistent_volume_claim: ClaimSource | None = None
-    ephemeral: dict[str, object] | None = None
-    gce_persistent_disk: dict[str, object] | None = None
-    aws_elastic_block_store: dict[str, object] | None = None
-    rbd: dict[str, object] | None = None
-    iscsi: dict[str, object] | None = None
-
-
-class SpreadConstraint(Base):
-    """spec.topologySpreadConstraints[]."""
-
-    when_unsatisfiable: str = ""
-
-
-class SchedulingGate(Base):
-    """spec.schedulingGates[]."""
-
-    name: str = ""
-
-
-class PodSpec(Base):
-    """pod.spec, and the template of every controller."""
-
-    containers: list[Container] | None = None
-    init_containers: list[Container] | None = None
-    resources: Resources | None = None
-    overhead: Amounts | None = None
-    node_name: str | None = None
-    node_selector: Texts | None = None
-    affinity: Affinity | None = None
-    tolerations: list[TolerationObject] | None = None
-    scheduler_name: str | None = None
-    scheduling_gates: list[SchedulingGate] | None = None
-    topology_spread_constraints: list[SpreadConstraint] | None = None
-    resource_claims: list[dict[str, object]] | None = None
-    volumes: list[Volume] | None = None
-    priority: int | None = None
-    host_network: bool | None = None
-    host_users: bool | None = None
-
-
-class ContainerStatus(Base):
-    """status.containerStatuses[] and status.initContainerStatuses[]."""
-
-    name: str = ""
-    resources: Resources | None = None
-    allocated_resources: Amounts | None = None
-
-
-class Condition(Base):
-    """status.conditions[]."""
-
-    type: str = ""
-    status: str = ""
-    reason: str | None = None
-
-
-class PodStatus(Base):
-    """pod.status."""
-
-    phase: str = ""
-    conditions: list[Condition] | None = None
-    container_statuses: list[ContainerStatus] | None = None
-    init_container_statuses: list[ContainerStatus] | None = None
-    resources: Resources | None = None
-    allocated_resources: Amounts | None = None
-
-
-class PodObject(Base):
-    """v1 Pod."""
-
-    metadata: Metadata
-    spec: PodSpec = msgspec.field(default_factory=PodSpec)
-    status: PodStatus = msgspec.field(default_factory=PodStatus)
-
-
-class PodTemplate(Base):
-    """spec.template of a controller."""
-
-    metadata: Metadata = msgspec.field(default_factory=Metadata)
-    spec: PodSpec = msgspec.field(default_factory=PodSpec)
 
 
 class Ordinals(Base):
@@ -363,6 +220,61 @@ class VolumeObject(Base):
 
     metadata: Metadata
     spec: VolumeSpec = msgspec.field(default_factory=VolumeSpec)
+
+
+class PodGroupSpec(Base):
+    """podgroup.spec of scheduling.x-k8s.io; minResources is ignored, pods say it themselves."""
+
+    min_member: int | None = None
+    schedule_timeout_seconds: int | None = None
+
+
+class PodGroupStatus(Base):
+    """podgroup.status of scheduling.x-k8s.io."""
+
+    phase: str | None = None
+    scheduled: int | None = None
+    running: int | None = None
+
+
+class PodGroupObject(Base):
+    """scheduling.x-k8s.io/v1alpha1 PodGroup."""
+
+    metadata: Metadata
+    spec: PodGroupSpec = msgspec.field(default_factory=PodGroupSpec)
+    status: PodGroupStatus = msgspec.field(default_factory=PodGroupStatus)
+
+
+class WorkerTemplate(Base):
+    """leaderworkerset.spec.leaderWorkerTemplate; without a leader's template all are workers."""
+
+    size: int | None = None
+    leader_template: PodTemplate | None = None
+    worker_template: PodTemplate = msgspec.field(default_factory=PodTemplate)
+
+
+class LeaderWorkerSetSpec(Base):
+    """leaderworkerset.spec."""
+
+    replicas: int | None = None
+    startup_policy: str | None = None
+    leader_worker_template: WorkerTemplate = msgspec.field(default_factory=WorkerTemplate)
+
+
+class LeaderWorkerSetObject(Base):
+    """leaderworkerset.x-k8s.io/v1 LeaderWorkerSet."""
+
+    metadata: Metadata
+    spec: LeaderWorkerSetSpec = msgspec.field(default_factory=LeaderWorkerSetSpec)
+
+
+class PriorityClassObject(Base):
+    """scheduling.k8s.io/v1 PriorityClass."""
+
+    metadata: Metadata
+    value: int = 0
+    global_default: bool | None = None
+    preemption_policy: str | None = None
 
 
 KINDS: dict[str, type[Base]] = {

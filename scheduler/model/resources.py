@@ -36,6 +36,11 @@ class ResourceOrder:
     def __len__(self) -> int:
         return len(self.names)
 
+    def widened(self, names: Iterable[str]) -> ResourceOrder:
+        """The order over these names and `names`; itself if it has them all."""
+        more = set(names) - {PODS, *self.names}
+        return ResourceOrder.of((*self.names, *more)) if more else self
+
     def index(self, name: str) -> int:
         """Column of `name`. Raises KeyError if the process has no such resource."""
         try:

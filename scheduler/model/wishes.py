@@ -29,6 +29,11 @@ _KUEUE_NAMES = {
     SEGMENT_SIZE: KUEUE + "slice-size",
     SEGMENT_TOPOLOGY: KUEUE + "slice-required-topology",
 }
+ANNOTATIONS = (
+    REQUIRED, PREFERRED, SEGMENT_SIZE, SEGMENT_TOPOLOGY, MIN_AVAILABLE, ORDERED, ON_LOSS,
+    *_KUEUE_NAMES.values(),
+)  # fmt: skip
+"""Every annotation that is read as a wish."""
 _LARGEST = 2**31 - 1
 
 

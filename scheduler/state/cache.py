@@ -29,6 +29,7 @@ from scheduler.state.gather import Gatherer
 from scheduler.state.holds import HoldLimits
 from scheduler.state.lifecycle import GangState, Step
 from scheduler.state.nodes import Level, NodeSpec
+from scheduler.state.widen import widen
 from scheduler.state.workloads import Workloads
 
 
@@ -59,6 +60,13 @@ class Cache(Workloads):
     def remove_node(self, name: str) -> bool:
         """A node is gone; its pods stay counted and count again when it comes back."""
         return self.nodes.remove(name)
+
+    def widen(self, names: Iterable[str]) -> ResourceOrder:
+        """From now on resources called `names` are counted too; returns the order that holds.
+
+        What follows is what it would be had they been known from the start (see widen.py).
+        """
+        return widen(self, names)
 
     def claim(self, path: DomainPath, owner: str, priority: int, deadline_us: int) -> None:
         """Reserves a domain for a gang until a deadline."""
@@ -142,6 +150,16 @@ class Cache(Workloads):
         )
         capacities |= self.capacities.refresh(wanted, snapshot, columns.tree, columns.journal)
         return snapshot
+
+    @property
+    def next_settle_us(self) -> int | None:
+        """When the next young node takes gangs too, or None."""
+        return self.nodes.next_settle_us
+
+    @property
+    def room(self) -> tuple[int, bool]:
+        """What differs from an earlier value if a node may have gained room since."""
+        return self.frozen.room, bool(self.nodes.gained.any()) or self.nodes.tree_stale
 
     @property
     def tree(self) -> kernel.Tree:

@@ -13,6 +13,7 @@ from scheduler.model.shape import Shape
 from scheduler.model.snapshot import Capacity, Snapshot
 from scheduler.model.topology import CLUSTER
 from scheduler.state.journal import Journal
+from scheduler.state.shapes import ShapeRegistry
 
 KEPT_SHAPES = 256
 """Capacities kept at most (about 1 MB each on 100,000 nodes), besides those asked for now."""
@@ -52,6 +53,11 @@ class KeptCapacity:
         self.version = 0
         self.used_at = 0
         self.recompute(snapshot, tree, cursor)
+
+    def widen(self, shape: Shape) -> None:
+        """The same shape as a vector of more resources; of the new ones it asks nothing."""
+        self._shape = shape
+        self._request = kernel.Request.of(shape.requests, exclusive=shape.exclusive)
 
     def recompute(self, snapshot: Snapshot, tree: kernel.Tree, cursor: int) -> None:
         """From scratch: every row is scanned."""
@@ -137,6 +143,11 @@ class CapacityCache:
     def get(self, number: int) -> KeptCapacity | None:
         """What is kept of a shape, perhaps out of date, or None."""
         return self._kept.get(number)
+
+    def widen(self, shapes: ShapeRegistry) -> None:
+        """The process counts more resources; what is kept stays true."""
+        for number, kept in self._kept.items():
+            kept.widen(shapes[number])
 
     def refresh(
         self, numbers: Iterable[int], snapshot: Snapshot, tree: kernel.Tree, journal: Journal

@@ -15,7 +15,7 @@ from scheduler.model.arrays import I32, I64, U8, frozen
 from scheduler.model.constraints import Taint
 from scheduler.model.snapshot import LabelColumn, Lease
 from scheduler.model.topology_build import build_topology
-from scheduler.state.growth import grown
+from scheduler.state.growth import grown, moved
 from scheduler.state.journal import Journal
 from scheduler.state.nodes import NodeTable
 
@@ -66,6 +66,15 @@ class FrozenColumns:
         if dirty.size:
             self._refresh_rows(dirty, now_us)
         return False
+
+    def widen(self, rows: int, place: I64) -> None:
+        """The process counts `rows` resources: row r is row place[r] now.
+
+        The buffer is a new one, so that snapshots that are out keep showing what they showed.
+        """
+        if self.rebuilds:
+            self.allocatable = moved(self.allocatable, place, rows)
+            self.free = moved(self.free, place, rows)
 
     def row_of(self, name: str) -> int:
         """Row of a node in the last snapshot, or -1."""

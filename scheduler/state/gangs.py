@@ -15,7 +15,7 @@ from scheduler.state.account import GIVE, TAKE, Account
 from scheduler.state.entry import Entry
 from scheduler.state.growth import grown
 from scheduler.state.lifecycle import GangState, IllegalTransitionError, Step, after
-from scheduler.state.pods import PodState, PodTable
+from scheduler.state.pods import BOUND, NO_GANG, NO_RANK, PodState, PodTable
 
 
 class GangRecord:
@@ -70,6 +70,16 @@ class GangRecord:
         self.count = end
         if self.by_rank is not None:
             self.by_rank.update(zip(pods.rank[slots].tolist(), slots.tolist(), strict=True))
+
+    def append_one(self, pods: PodTable, slot: int) -> None:
+        """Adds one member; pods.place is kept."""
+        count = self.count
+        self._slots = grown(self._slots, count + 1) if count else np.array((slot,), np.int32)
+        self._slots[count] = slot
+        pods.place[slot] = count
+        self.count = count + 1
+        if self.by_rank is not None:
+            self.by_rank[int(pods.rank[slot])] = slot
 
     def drop(self, pods: PodTable, slots: I32) -> None:
         """Takes members out; the order of the others may change."""
@@ -157,6 +167,14 @@ class GangBook:
         self._by_number[record.number] = None
         self._free_numbers.append(record.number)
 
+    def disband(self, record: GangRecord) -> None:
+        """Drops a record; its members keep their nodes and are of no gang."""
+        slots = record.slots
+        self.pods.gang[slots] = NO_GANG
+        self.pods.rank[slots] = NO_RANK
+        record.count = record.assumed = 0
+        self.end(record)
+
     def add(self, record: GangRecord, nids: I32, shapes: I32, ranks: I32, state: PodState) -> I32:
         """Members appear on nodes, their room is taken; returns their slots."""
         pods = self.pods
@@ -171,6 +189,20 @@ class GangBook:
             record.assumed += len(slots)
         self.account.charge(nids, shapes, TAKE)
         return slots
+
+    def add_bound(self, record: GangRecord | None, nid: int, shape: int, rank: int) -> int:
+        """A bound pod appears, a member of a gang or (None) of none; returns its slot."""
+        pods = self.pods
+        slot = pods.take_slot()
+        pods.nid[slot], pods.shape[slot], pods.rank[slot] = nid, shape, rank
+        pods.state[slot] = BOUND
+        if record is None:
+            pods.gang[slot] = NO_GANG
+        else:
+            pods.gang[slot] = record.number
+            record.append_one(pods, slot)
+        self.account.charge_one(nid, shape, TAKE)
+        return slot
 
     def drop(self, record: GangRecord, slots: I32) -> None:
         """Members leave their nodes, their room is given back."""

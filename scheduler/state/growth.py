@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from scheduler.model.arrays import I64
+
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 FIRST_SIZE = 16
@@ -25,4 +27,11 @@ def grown(
     size = max(needed, 2 * have, FIRST_SIZE)
     wide = np.full((*column.shape[:-1], size), fill, column.dtype)
     wide[..., :have] = column
+    return wide
+
+
+def moved(table: I64, place: I64, rows: int) -> I64:
+    """A copy of `table` [R, n] with `rows` rows: row r at place[r], zeros elsewhere."""
+    wide: I64 = np.zeros((rows, table.shape[1]), np.int64)
+    wide[place] = table
     return wide

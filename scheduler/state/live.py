@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from scheduler.state.account import GIVE, TAKE, Account
+from scheduler.state.account import GIVE, Account
 from scheduler.state.gangs import GangBook, GangRecord
-from scheduler.state.pods import NO_GANG, PodState
-
-NO_RANK = -1
+from scheduler.state.pods import BOUND, NO_GANG
 
 
 class LivePods:
@@ -51,21 +49,11 @@ class LivePods:
 
     def place(self, uid: str, nid: int, shape: int, record: GangRecord | None, rank: int) -> None:
         """A bound pod appears; its room is taken."""
-        if record is not None:
-            one = np.array([[nid], [shape], [rank]], np.int32)
-            slots = self._book.add(record, one[0], one[1], one[2], PodState.BOUND)
-        else:
-            pods = self._book.pods
-            slots = pods.take_slots(1)
-            slot = int(slots[0])
-            pods.nid[slot], pods.shape[slot], pods.rank[slot] = nid, shape, rank
-            pods.gang[slot], pods.state[slot] = NO_GANG, PodState.BOUND
-            self._account.charge_one(nid, shape, TAKE)
-        self.name(uid, int(slots[0]))
+        self.name(uid, self._book.add_bound(record, nid, shape, rank))
 
     def confirm(self, uid: str, slot: int, record: GangRecord) -> None:
         """The watch shows a member where it was assumed."""
-        self._book.pods.state[slot] = PodState.BOUND
+        self._book.pods.state[slot] = BOUND
         record.assumed -= 1
         self.name(uid, slot)
 
@@ -78,9 +66,12 @@ class LivePods:
 
     def remove(self, slot: int) -> GangRecord | None:
         """A pod ends, its room is given back; returns its gang."""
-        self.unname(np.array([slot], np.int32))
+        uid = self._uids[slot] if slot < len(self._uids) else ""
+        if uid:
+            del self._slots[uid]
+            self._uids[slot] = ""
         record = self.owner(slot)
-        slots = np.array([slot], np.int32)
+        slots = np.array((slot,), np.int32)
         if record is not None:
             self._book.drop(record, slots)
         else:

@@ -17,7 +17,7 @@ from scheduler.model.arrays import I32, I64, U8
 from scheduler.model.constraints import Taint
 from scheduler.model.names import NaturalKey, natural_key
 from scheduler.model.snapshot import CORDONED, SETTLING
-from scheduler.state.growth import grown
+from scheduler.state.growth import grown, moved
 
 NO_LABEL = -1
 
@@ -133,6 +133,11 @@ class NodeTable:
         for table in self.labels.values():
             table.code = grown(table.code, needed, NO_LABEL)
 
+    def widen(self, rows: int, place: I64) -> None:
+        """The process counts `rows` resources: row r is row place[r] now."""
+        self.allocatable = moved(self.allocatable, place, rows)
+        self.used = moved(self.used, place, rows)
+
     def upsert(self, spec: NodeSpec) -> int:
         """A node appeared or changed; returns its id.
 
@@ -171,13 +176,28 @@ class NodeTable:
             heapq.heappush(self._settling, (spec.created_us + self.settle_us, nid))
         self.taint_set[nid] = taints
         self.flags[nid] = flags
-        if self._write_labels(nid, spec.labels) or changed:
+        write = self._write_first_labels if appeared else self._write_labels
+        if write(nid, spec.labels) or changed:
             self.mark_written(nid)
+
+    def _label_table(self, key: str) -> LabelTable:
+        table = self.labels.get(key)
+        if table is None:
+            table = self.labels[key] = LabelTable(len(self.exists))
+        return table
+
+    def _write_first_labels(self, nid: int, labels: Mapping[str, str]) -> bool:
+        """Of a node that appears: it has none yet, so that only its own keys are looked at."""
+        known = self.labels
+        for key, value in labels.items():
+            table = known.get(key) or self._label_table(key)
+            code = table.code_of.get(value)
+            table.code[nid] = table.intern(value) if code is None else code
+        return True
 
     def _write_labels(self, nid: int, labels: Mapping[str, str]) -> bool:
         for key in labels:
-            if key not in self.labels:
-                self.labels[key] = LabelTable(len(self.exists))
+            self._label_table(key)
         changed = False
         for key, table in self.labels.items():
             value = labels.get(key)
@@ -213,6 +233,11 @@ class NodeTable:
     def mark_written(self, nid: int) -> None:
         """What filters read on this node changed; it may now take what it refused."""
         self.dirty[nid] = self.gained[nid] = self.written[nid] = True
+
+    @property
+    def next_settle_us(self) -> int | None:
+        """When `settle` has something to do, or None."""
+        return self._settling[0][0] if self._settling else None
 
     def settle(self, now_us: int) -> None:
         """Nodes whose settling time has ended by `now_us` are due for new flags."""

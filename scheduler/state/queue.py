@@ -64,6 +64,8 @@ class Queue:
         self._pools: dict[int, SortedList[tuple[OrderKey, str]]] | None = None
         self._handed: tuple[Pending, list[Entry]] | None = None
         self._epoch = 0
+        self.added = 0
+        """Entries that ever came; who compares it knows whether somebody new waits."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -97,6 +99,7 @@ class Queue:
         """A gang waits. Raises IllegalTransitionError if it waits already."""
         if entry.key in self._index:
             raise IllegalTransitionError(f"gang {entry.key}: it waits already")
+        self.added += 1
         gate = self._gates.join(Gate.of(entry, held=held))
         index = len(self._entries)
         if index == len(self._table):

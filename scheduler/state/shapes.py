@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from scheduler.model.arrays import I64
 from scheduler.model.resources import ResourceOrder
 from scheduler.model.shape import Shape
-from scheduler.state.growth import grown
+from scheduler.state.growth import grown, moved
 
 
 class ShapeRegistry:
@@ -56,6 +58,17 @@ class ShapeRegistry:
             return True
         more = bool((self.requests[:, asked] > self.requests[:, held]).any())
         return not more and set(self[asked].tokens) <= set(self[held].tokens)
+
+    def widen(self, order: ResourceOrder, place: I64) -> None:
+        """The process counts more resources: row r is row place[r] now. Numbers stay."""
+        self.requests = moved(self.requests, place, len(order))
+        self._shapes = [
+            replace(shape, requests=tuple(self.requests[:, number].tolist()))
+            for number, shape in enumerate(self._shapes)
+        ]
+        self._numbers = {shape: number for number, shape in enumerate(self._shapes)}
+        self._published = ()
+        self.resources = order
 
     def all(self) -> tuple[Shape, ...]:
         """Shapes by number; the same tuple until a shape is new."""

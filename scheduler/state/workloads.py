@@ -27,11 +27,13 @@ from scheduler.state.lifecycle import (
     Step,
     after,
 )
-from scheduler.state.live import NO_RANK, LivePods
+from scheduler.state.live import LivePods
 from scheduler.state.nodes import Level, NodeTable
-from scheduler.state.pods import PodState
+from scheduler.state.pods import ASSUMED, NO_RANK, PodState
 from scheduler.state.queue import Queue
 from scheduler.state.shapes import ShapeRegistry
+
+_NOT_ON_NODES = (GangState.WAITING, GangState.PENDING, GangState.BACKING_OFF)
 
 
 class Workloads:
@@ -95,6 +97,20 @@ class Workloads:
         if not record.count:
             record.step(Step.INCOMPLETE)
         return entry
+
+    def replace(self, entry: Entry) -> None:
+        """Those of a gang who wait are others now, or ask for something else; a back-off stays.
+
+        Raises IllegalTransitionError if none waits, or one of them has a place.
+        """
+        if entry.key not in self.queue:
+            raise IllegalTransitionError(f"gang {entry.key}: it does not wait")
+        record = self.book.get(entry.key)
+        if self.book.taken_ranks(record, entry.rank_column()).any():
+            raise IllegalTransitionError(f"gang {entry.key}: a member has a place already")
+        if not record.count:
+            record.origin = entry
+        self.queue.replace(entry, held=bool(self.holds.of(entry.key)))
 
     def back_off(self, key: str, until_us: int) -> None:
         """A waiting gang is not tried before `until_us`."""
@@ -188,6 +204,8 @@ class Workloads:
                 record.step(Step.BACK_OFF)
         elif not record.count:
             self._nothing_left(record)
+            if key not in self.queue:
+                record.step(Step.INCOMPLETE)
 
     def _given_up(self, record: GangRecord, ranks: I32) -> Entry | None:
         """Members that were given up, as an entry."""
@@ -227,6 +245,19 @@ class Workloads:
         self.claims.drop(key)
         self.book.end(record)
 
+    def disband(self, key: str) -> None:
+        """Bound members stay on their nodes, as members of no gang; the gang is over.
+
+        What becomes of a pod that was placed alone. Raises IllegalTransitionError if a member is
+        assumed or waits.
+        """
+        record = self._settled(key)
+        if key in self.queue:
+            raise IllegalTransitionError(f"gang {key}: members wait")
+        self.holds.drop_all(key)
+        self.claims.drop(key)
+        self.book.disband(record)
+
     def give_up(self, key: str, until_us: int) -> None:
         """A degraded gang backs off until `until_us`; its members end one by one afterwards."""
         self._settled(key).step(Step.RELEASE)
@@ -265,7 +296,7 @@ class Workloads:
             if before is not None and before is not record:
                 self._lost(before)
         mine = record.slot_of_rank(self.book.pods, rank) if record is not None else None
-        if record is None or mine is None or self.book.pods.state[mine] != PodState.ASSUMED:
+        if record is None or mine is None or self.book.pods.state[mine] != ASSUMED:
             self.live.place(uid, nid, number, record, rank)
         elif self.live.same(mine, nid, number, record, rank):
             self.live.confirm(uid, mine, record)
@@ -285,8 +316,8 @@ class Workloads:
                 left = waiting.where(others)
                 if left is not None:
                     self.queue.add(left, held=bool(self.holds.of(record.key)))
-        self._end_holds(record.key, np.array([rank], np.int32))
-        if record.state in {GangState.WAITING, GangState.PENDING, GangState.BACKING_OFF}:
+        self.holds.drop(record.key, rank)
+        if record.state in _NOT_ON_NODES:
             record.step(Step.ADOPT)
         else:
             self._confirmed(record)
@@ -300,6 +331,13 @@ class Workloads:
         if record is not None:
             self._lost(record)
         return True
+
+    def pods_on(self, node: str) -> I32:
+        """Slots of pods that count on a node, rising."""
+        nid = self.nodes.nid_of.get(node)
+        pods = self.book.pods
+        used = pods.in_use()
+        return used[:0] if nid is None else used[pods.nid[used] == nid]
 
     def _lost(self, record: GangRecord) -> None:
         """A member of the gang is gone; what the watch shows is never illegal."""

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from scheduler.model.decode import Controller, Owner, Pod
-from scheduler.model.gangs import Found, find_gangs, rank_of
+from scheduler.model.gang_rules import rank_of
+from scheduler.model.gangs import Found, find_gangs
 from scheduler.model.shape import Shape
 from scheduler.model.wishes import Level, Wishes, read_wishes
 

@@ -1,0 +1,59 @@
+"""A pod as one event of the watch shows it: used by the roster and dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scheduler.model.decode import Owner
+
+
+@dataclass(slots=True)
+class Sighting:
+    """One pod, of any scheduler, waiting or on a node."""
+
+    uid: str
+    namespace: str
+    name: str
+    owner: Owner | None
+    """Its controller."""
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    node: str
+    """Node it is bound to; empty while it waits."""
+    ours: bool
+    """Its schedulerName is one of this process's profiles."""
+    finished: bool
+    deleting: bool
+    gated: bool
+    ready: bool
+    """Its condition Ready is True."""
+    priority: int
+    created_us: int
+    shape: int
+    """Shape number in the cache: what it asks for while it waits, what counts once it is bound."""
+    pins: tuple[str, ...] | None
+    """Node names it may use; None = any."""
+    claims: tuple[str, ...]
+    """PersistentVolumeClaims it mounts, by name."""
+    unsupported: tuple[str, ...]
+    """Rules it asks for that are not checked yet, by name."""
+    running: bool = False
+    """Its phase is Running."""
+    was_whole: bool = False
+    """It carries the condition `muster.dev/GangPlaced`: its gang was whole once. The condition is
+    written as False only where it was True before, so that its status does not matter."""
+    told: str = ""
+    """Reason of its condition PodScheduled=False, empty if nobody has written one."""
+
+    @property
+    def seat(self) -> str:
+        """Node that it counts on: its own, or the only one that a waiting pod may use."""
+        if self.node or self.pins is None or len(self.pins) != 1:
+            return self.node
+        return self.pins[0]
+
+    @property
+    def member(self) -> bool:
+        """Whether it counts as a member of its gang."""
+        return not (self.gated or self.deleting or self.finished)
