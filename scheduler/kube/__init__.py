@@ -1,0 +1,1 @@
+"""The API-server edge: connection, list and watch, binder, conditions and events."""

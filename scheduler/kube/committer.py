@@ -1,0 +1,114 @@
+"""Decisions become batches of binds, and what became of a bind goes back to the cache.
+
+The watch, not the answer of the server, confirms a member: a bind that was answered with 201 is
+still assumed until the pod is seen on its node, so that its room is counted once and never twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from scheduler import log
+from scheduler.clock import Clock
+from scheduler.engine import Decision
+from scheduler.kube.batch import Batch, Outcome, Settled
+from scheduler.kube.binder import Binder
+from scheduler.model.arrays import I32
+from scheduler.state.cache import Cache
+from scheduler.state.pods import PodState
+from scheduler.state.roster import Roster
+
+_log = log.get(__name__)
+
+SECOND_US = 1_000_000
+FIRST_BACK_OFF_US = SECOND_US
+LONGEST_BACK_OFF_US = 300 * SECOND_US
+
+
+class Committer:
+    """engine.Committer over a Binder. Lives on the loop's thread."""
+
+    def __init__(
+        self, cache: Cache, roster: Roster, clock: Clock, heard: Callable[[Settled], None]
+    ) -> None:
+        """heard: told of every settled bind, after the cache was (metrics, events)."""
+        self._cache = cache
+        self._roster = roster
+        self._clock = clock
+        self._heard = heard
+        self._binder: Binder | None = None
+        self._refusals: dict[str, int] = {}
+        """Gang key -> refused binds in a row; what its back-off doubles with."""
+
+    def use(self, binder: Binder) -> None:
+        """The binder, which wants `settled` when it is made."""
+        self._binder = binder
+
+    def commit(self, decision: Decision) -> None:
+        """One gang's decision: its binds are handed to the binder, nothing is waited for."""
+        if self._binder is None:
+            raise AssertionError("a committer without a binder")
+        key = decision.key
+        view = self._roster.view(key)
+        if view is None:
+            raise AssertionError(f"gang {key} was planned and is not in the roster")
+        members = self._roster.members(key, decision.ranks)
+        names = decision.snapshot.names
+        path = decision.snapshot.topology.path(decision.domain)
+        self._cache.send(key)
+        self._binder.submit(
+            Batch(
+                key=key,
+                namespace=members.namespace,
+                names=members.names,
+                uids=members.uids,
+                nodes=[names[row] for row in decision.rows.tolist()],
+                ranks=decision.ranks,
+                gang=view.name,
+                domain="/".join(path),
+                priority=view.priority,
+            )
+        )
+
+    def lost(self, key: str, ranks: I32) -> None:
+        """Members that were assumed do not exist any more: their unsent binds are dropped."""
+        if self._binder is not None:
+            self._binder.drop(key, ranks)
+
+    def settled(self, bind: Settled) -> None:
+        """One bind is over."""
+        now = self._clock.now_us()
+        match bind.outcome:
+            case Outcome.BOUND:
+                self._refusals.pop(bind.key, None)
+            case Outcome.GONE:
+                # Its DELETED event may be on its way; the room is free from now on.
+                self._roster.drop_pod(bind.uid, now)
+            case Outcome.REFUSED | Outcome.GATED:
+                self._give_back(bind, now)
+            case Outcome.ELSEWHERE:
+                _log.warning("bound by another scheduler", gang=bind.key, rank=bind.rank,
+                             node=bind.node, answer=bind.text)  # fmt: skip
+            case Outcome.DROPPED:
+                pass
+        self._heard(bind)
+
+    def _give_back(self, bind: Settled, now_us: int) -> None:
+        """The server will not have it: the member waits again, after a back-off."""
+        times = self._refusals[bind.key] = self._refusals.get(bind.key, 0) + 1
+        wait = min(FIRST_BACK_OFF_US << min(times - 1, 20), LONGEST_BACK_OFF_US)
+        _log.warning("bind refused", gang=bind.key, rank=bind.rank, outcome=bind.outcome,
+                     answer=bind.text, again_in_s=wait // SECOND_US)  # fmt: skip
+        self._cache_forgets(bind, now_us + wait)
+        self._roster.touch(bind.key)
+
+    def _cache_forgets(self, bind: Settled, not_before_us: int) -> None:
+        """Gives up the assume, unless the watch has told more of the member meanwhile."""
+        book = self._cache.book
+        record = book.find(bind.key)
+        slot = None if record is None else record.slot_of_rank(book.pods, bind.rank)
+        if slot is not None and book.pods.state[slot] == PodState.ASSUMED:
+            ranks = np.array([bind.rank], np.int32)
+            self._cache.forget(bind.key, ranks, requeue=True, not_before_us=not_before_us)
