@@ -19,6 +19,7 @@ from scheduler.commands.interrupt import interrupted, listening
 from scheduler.errors import BadInputError, MusterError
 
 COMMANDS = (
+    "run", "status", "explain", "snapshot", "config",
     "generate", "trace", "replay", "compare", "sweep",
     "plan", "validate", "demo", "version",
 )  # fmt: skip

@@ -13,6 +13,9 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 TRACE_DIR = click.Path(exists=True, file_okay=False, path_type=Path)
 """An existing trace or run directory."""
 
+DEFAULT_ADDRESS = "127.0.0.1:10290"
+"""Where a scheduler listens unless its configuration says otherwise."""
+
 INPUT_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 """An existing file."""
 
@@ -139,6 +142,17 @@ def format_option(command: Decorated) -> Decorated:
         default="table",
         show_default=True,
         help="How to print the result.",
+    )(command)
+
+
+def address_option(command: Decorated) -> Decorated:
+    """`--address HOST:PORT` of a running scheduler."""
+    return click.option(
+        "--address",
+        metavar="HOST:PORT",
+        default=DEFAULT_ADDRESS,
+        show_default=True,
+        help="Where the scheduler listens, or a forwarded port.",
     )(command)
 
 

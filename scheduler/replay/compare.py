@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from scheduler.errors import UsageError
+from scheduler.model.names import plural
 from scheduler.replay.compare_measures import (
     Measure,
     differing_options,
@@ -26,7 +27,6 @@ from scheduler.replay.groups import Group, baseline_of, group_runs, stats_of
 from scheduler.replay.metrics import SCHEMA_VERSION
 from scheduler.replay.run_dir import REPORT, SUMMARY, RunFiles, read_run, write_json
 from scheduler.replay.trace_io import new_directory
-from scheduler.replay.words import plural
 
 Cell: TypeAlias = str | int | float | bool | None
 

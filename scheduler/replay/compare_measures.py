@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from scheduler.model.names import plural
 from scheduler.replay.metrics import Summary
 from scheduler.replay.report import duration, number, percent
 from scheduler.replay.run_dir import RunFiles
-from scheduler.replay.words import plural
 
 Value: TypeAlias = float | int | None
 
@@ -104,6 +104,17 @@ def starts_against(first: RunFiles, other: RunFiles) -> dict[str, int] | None:
         "same": int(np.count_nonzero(difference == 0)),
         "later": int(np.count_nonzero(difference > 0)),
     }
+
+
+def mixed_workloads(runs: Sequence[RunFiles]) -> str:
+    """A sentence if the runs are not of the same gangs on the same nodes; else empty."""
+    if len({run.summary["trace"] for run in runs}) > 1:
+        return "The runs are of different workloads: their numbers are not of the same thing."
+    pools = {str(run.summary["options"].get("pool") or "") for run in runs}
+    if len(pools) > 1:
+        named = ", ".join(pool or "all pools" for pool in sorted(pools))
+        return f"The runs are of different pools of one trace ({named}): other gangs, other nodes."
+    return ""
 
 
 def differing_options(runs: Sequence[RunFiles]) -> dict[str, list[Any]]:

@@ -13,6 +13,7 @@ from scheduler.replay.compare_measures import (
     Measure,
     differing_options,
     levels_of,
+    mixed_workloads,
     starts_against,
 )
 from scheduler.replay.groups import Group, Stats, Verdict, baseline_of, spread_text, stats_of
@@ -73,10 +74,11 @@ def _notes(runs: Sequence[RunFiles], groups: Sequence[Group], traces: Sequence[s
     notes = [f"{gangs} gangs, {pods} pods in the first run."]
     if not seeded(groups):
         notes[0] += " Differences are to the first run; one seed says nothing about noise."
-        if len(traces) > 1:
-            text = "The runs are of different workloads: their numbers are not of the same thing."
-            notes.append(text)
+        if warning := mixed_workloads(runs):
+            notes.append(warning)
         return notes
+    if len(traces) == 1 and (warning := mixed_workloads(runs)):
+        notes.append(warning)
     several = len({group.trace for group in groups}) < len(groups)
     notes.append("Each column is the runs that differ by their seed only: the mean, and its range.")
     if several:

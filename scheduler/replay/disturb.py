@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from scheduler.replay.settings_file import seconds
 from scheduler.replay.trace import Trace
 from scheduler.replay.what_if import Outage, WhatIf, selected
+from scheduler.settings_file import seconds
 
 
 class Kind(IntEnum):

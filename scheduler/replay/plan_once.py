@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from scheduler.errors import NotFoundError
+from scheduler.model.names import plural
 from scheduler.model.pending import NO_DOMAIN, NO_ROW, Pending
 from scheduler.model.plan import Plan, Verdict
 from scheduler.model.policy import Policy
 from scheduler.model.reasons import sentence
 from scheduler.model.snapshot import Snapshot
 from scheduler.plan import plan
-from scheduler.replay.snapshot_dir import CLUSTER_FILE, GangEntry, load_snapshot, read_cluster
+from scheduler.replay.cluster_file import GangEntry
+from scheduler.replay.snapshot_dir import CLUSTER_FILE, load_snapshot, policy_of, read_cluster
 from scheduler.replay.trace_io import read_trace
-from scheduler.replay.words import plural
 from scheduler.replay.workload import trace_cluster
 
 Row = dict[str, Any]
@@ -32,19 +33,22 @@ ANSWERS = {
 def plan_once(directory: Path, gang: str | None) -> list[Row]:
     """One row per waiting gang, in the order of decision; with `gang`, one row per member of it.
 
+    Gangs that are not tried (members missing, left out by the scheduler) come last.
     A gang is named as it is printed (NS/KIND/NAME on a cluster). All gangs are planned in one
     cycle, whichever are shown. Raises BadInputError, and NotFoundError if nobody has that name.
     """
     incomplete: list[GangEntry] = []
     unsupported: dict[str, list[str]] = {}
+    policy = Policy()
     if (directory / CLUSTER_FILE).exists():
         snapshot, pending = load_snapshot(directory)
-        waiting = read_cluster(directory).gangs
-        incomplete = [entry for entry in waiting if entry.waits_for]
+        cluster = read_cluster(directory)
+        policy, waiting = policy_of(cluster), cluster.gangs
+        incomplete = [entry for entry in waiting if entry.waits_for or entry.left_out]
         unsupported = {entry.key: entry.unsupported for entry in waiting if entry.unsupported}
     else:
         snapshot, pending = _all_at_once(directory)
-    decided = plan(snapshot, pending, Policy(), 0)
+    decided = plan(snapshot, pending, policy, 0)
     if gang is not None:
         return _members(snapshot, pending, decided, gang, incomplete, unsupported)
     rows = [
@@ -92,14 +96,15 @@ def _gang_row(
 
 def _incomplete_row(entry: GangEntry, snapshot: Snapshot) -> Row:
     have = len(entry.pods) + sum(entry.bound.values())
+    why = f"{have} of {have + entry.waits_for} members exist: too few to start"
     return {
         "gang": entry.name,
         "members": len(entry.ranks),
         "placed": 0,
-        "verdict": "waits for members",
+        "verdict": "left out" if entry.left_out else "waits for members",
         "domain": "",
         **{plural(level): 0 for level in snapshot.topology.levels},
-        "why": f"{have} of {have + entry.waits_for} members exist: too few to start",
+        "why": entry.left_out or why,
     }
 
 

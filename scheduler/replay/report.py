@@ -16,6 +16,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from scheduler.model.names import plural
 from scheduler.model.topology import Topology
 from scheduler.replay import plots
 from scheduler.replay.locality import Locality
@@ -23,7 +24,6 @@ from scheduler.replay.metrics import Analysis, Summary, mean_slots
 from scheduler.replay.result import CAUSES
 from scheduler.replay.theme import Bars, Dots, HeatPanel, Line, bucket_name, colour, time_unit
 from scheduler.replay.timeline import CLUSTER_NAME
-from scheduler.replay.words import plural
 
 _TEMPLATES = Path(__file__).with_name("templates")
 

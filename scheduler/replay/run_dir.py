@@ -24,6 +24,7 @@ import numpy as np
 
 from scheduler.errors import BadInputError
 from scheduler.model.arrays import I64
+from scheduler.model.names import plural
 from scheduler.model.resources import INT64_MAX
 from scheduler.replay.csv_columns import CsvFile, Integer, Text
 from scheduler.replay.metrics import SCHEMA_VERSION, Analysis, Summary, analyse
@@ -32,7 +33,6 @@ from scheduler.replay.result import CAUSES, RunResult, Status
 from scheduler.replay.slowdown import SlowdownModel
 from scheduler.replay.summary_file import SummaryFile
 from scheduler.replay.trace_io import new_directory
-from scheduler.replay.words import plural
 
 PLACEMENTS = "placements.csv"
 GANGS = "gangs.csv"

@@ -2,14 +2,15 @@
 
 nodes.csv and gangs.csv are what replay reads; cluster.json adds labels, taints, cordons, other
 resources, pods that are bound (folded per node) and waiting gangs with their shapes, ranks and
-pins. `load_snapshot` builds the planner's columns from cluster.json alone.
+pins; from a running scheduler also holds, claims and the profile. `load_snapshot` builds the
+planner's columns from cluster.json alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -17,90 +18,51 @@ import numpy.typing as npt
 
 from scheduler.errors import BadInputError
 from scheduler.model.arrays import I64, frozen
-from scheduler.model.constraints import Taint
 from scheduler.model.names import natural_key
 from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_PIN, NO_ROW, Pending
-from scheduler.model.resources import INT64_MAX, ResourceOrder
-from scheduler.model.shape import Shape
-from scheduler.model.snapshot import CORDONED, LabelColumn, Snapshot
+from scheduler.model.policy import Pack, Policy
+from scheduler.model.resources import ResourceOrder
+from scheduler.model.snapshot import (
+    CORDONED,
+    SETTLING,
+    Claims,
+    Holds,
+    LabelColumn,
+    Snapshot,
+)
 from scheduler.model.topology import Topology
 from scheduler.model.topology_build import build_topology
 from scheduler.model.wishes import Level
+from scheduler.replay.cluster_file import SCHEMA_VERSION, ClusterFile, GangEntry, NodeEntry
 from scheduler.replay.trace import Trace, column
-from scheduler.replay.trace_io import changed_files, read_manifest, write_trace
+from scheduler.replay.trace_io import changed_files, read_manifest, trace_files, write_trace
+from scheduler.state.claims import find_domain
 
 CLUSTER_FILE = "cluster.json"
-SCHEMA_VERSION = 1
-
-Amount = Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
-Number32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
-Rank = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
-Moment = Annotated[int, msgspec.Meta(ge=-INT64_MAX, le=INT64_MAX)]
 
 
-class NodeEntry(msgspec.Struct, kw_only=True):
-    """One node. `used` and `pods` sum up everything bound or pinned to it."""
-
-    name: str
-    labels: dict[str, str] = {}
-    taints: list[Taint] = []
-    cordoned: bool = False
-    allocatable: dict[str, Amount] = {}
-    slots: Amount = 0
-    """Allocatable pods."""
-    used: dict[str, Amount] = {}
-    pods: Amount = 0
-    tokens: list[str] = []
-
-
-class GangEntry(msgspec.Struct, kw_only=True):
-    """One gang that waits: its members without a node, by rising rank, as columns."""
-
-    key: str
-    name: str
-    minimum: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
-    """Least number of these members worth placing."""
-    required: str = ""
-    preferred: str = ""
-    segment_size: Rank = 0
-    segment_topology: str = ""
-    priority: Number32 = 0
-    ready_us: Moment = 0
-    """When its last member was created, since 1970."""
-    single: bool = False
-    waits_for: Rank = 0
-    """Members that are still missing before it may be planned; 0 = it is complete."""
-    bound: dict[str, Rank] = {}
-    """Node -> its members there already."""
-    pods: list[str] = []
-    """Names; empty for a member that its controller has not created yet."""
-    ranks: list[Rank] = []
-    shapes: list[Rank] = []
-    pins: list[Number32] = []
-    """Index into the file's pins per member, or -1."""
-    unsupported: list[str] = []
-    """Rules of kube-scheduler that it asks for and this plan does not check."""
-
-
-class ClusterFile(msgspec.Struct, kw_only=True):
-    """cluster.json."""
-
-    schema_version: int
-    levels: list[Level]
-    resources: list[str]
-    shapes: list[Shape]
-    nodes: list[NodeEntry]
-    gangs: list[GangEntry]
-    pins: list[list[str]] = []
-    """Node names that a pinned member may use."""
-    notes: list[str] = []
-    """What was ignored or could not be checked when the snapshot was taken."""
+def policy_of(cluster: ClusterFile) -> Policy:
+    """How to plan it."""
+    profile = cluster.profile
+    return Policy(
+        pack=Pack(profile.pack),
+        budget=profile.search_per_gang,
+        cycle_budget=profile.search_per_cycle,
+    )
 
 
 def write_snapshot(trace: Trace, cluster: ClusterFile, out: Path) -> None:
     """Write both as directory `out`. Raises UsageError if `out` is taken."""
-    text = msgspec.json.format(msgspec.json.encode(cluster, order="sorted"), indent=1)
-    write_trace(trace, out, {CLUSTER_FILE: text + b"\n"})
+    write_trace(trace, out, {CLUSTER_FILE: _text(cluster)})
+
+
+def snapshot_files(trace: Trace, cluster: ClusterFile) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of what `write_snapshot` writes, made one after the other."""
+    return trace_files(trace, {CLUSTER_FILE: _text(cluster)})
+
+
+def _text(cluster: ClusterFile) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(cluster, order="sorted"), indent=1) + b"\n"
 
 
 def load_snapshot(directory: Path) -> tuple[Snapshot, Pending]:
@@ -146,20 +108,57 @@ def snapshot_of(cluster: ClusterFile) -> Snapshot:
             raise ValueError(f"shape {shape.requests} is no request over {order.names}")
     allocatable = _amounts(order, [node.allocatable for node in nodes])
     sets, set_of = _numbered(tuple(node.taints) for node in nodes)
+    topology = _topology(cluster.levels, nodes)
     return Snapshot(
         generation=1,
         resources=order,
         names=names,
-        topology=_topology(cluster.levels, nodes),
+        topology=topology,
         allocatable=frozen(allocatable),
         free=frozen(allocatable - _amounts(order, [node.used for node in nodes])),
         slots=frozen(np.array([node.slots - node.pods for node in nodes], np.int64)),
-        flags=frozen(np.array([CORDONED if node.cordoned else 0 for node in nodes], np.uint8)),
+        flags=frozen(np.array([_flags(node) for node in nodes], np.uint8)),
         taint_sets=sets,
         taint_set=frozen(np.array(set_of, np.int32)),
         labels=_label_columns([node.labels for node in nodes]),
         tokens=_tokens(nodes),
         shapes=tuple(cluster.shapes),
+        claims=_claims(cluster, topology),
+        holds=_holds(cluster, names),
+    )
+
+
+def _flags(node: NodeEntry) -> int:
+    return (CORDONED if node.cordoned else 0) | (SETTLING if node.settling else 0)
+
+
+def _claims(cluster: ClusterFile, topology: Topology) -> Claims:
+    """Claims of domains that exist."""
+    number = {level.name: at for at, level in enumerate(cluster.levels)}
+    found = [
+        (find_domain(topology, tuple((number[level], name) for level, name in claim.path)), claim)
+        for claim in cluster.claims
+    ]
+    found = [(domain, claim) for domain, claim in found if domain != NO_DOMAIN]
+    return Claims(
+        column((domain for domain, _ in found), np.int32),
+        tuple(claim.owner for _, claim in found),
+        column((claim.priority for _, claim in found), np.int32),
+    )
+
+
+def _holds(cluster: ClusterFile, names: Sequence[str]) -> Holds:
+    """Holds on nodes that exist."""
+    row_of = {name: row for row, name in enumerate(names)}
+    held = [hold for hold in cluster.holds if hold.node in row_of]
+    if any(hold.shape >= len(cluster.shapes) for hold in held):
+        raise ValueError("a hold has a shape that is not there")
+    return Holds(
+        row=column((row_of[hold.node] for hold in held), np.int32),
+        shape=column((hold.shape for hold in held), np.int32),
+        owner=tuple(hold.owner for hold in held),
+        rank=column((hold.rank for hold in held), np.int32),
+        until_us=column((hold.until_us for hold in held), np.int64),
     )
 
 
@@ -213,8 +212,8 @@ def _tokens(nodes: Sequence[NodeEntry]) -> dict[str, npt.NDArray[np.int32]]:
 
 
 def pending_of(cluster: ClusterFile, snapshot: Snapshot) -> Pending:
-    """The complete gangs, in file order. Raises ValueError for what does not fit together."""
-    gangs = [gang for gang in cluster.gangs if not gang.waits_for]
+    """The gangs to try, in file order. Raises ValueError for what does not fit together."""
+    gangs = [gang for gang in cluster.gangs if not gang.waits_for and not gang.left_out]
     if len({gang.key for gang in gangs}) < len(gangs):
         raise ValueError("two gangs have the same key")
     level = {entry.name: at for at, entry in enumerate(cluster.levels)} | {"": NO_LEVEL}
@@ -233,14 +232,24 @@ def pending_of(cluster: ClusterFile, snapshot: Snapshot) -> Pending:
         segment_level=column((level[gang.segment_topology] for gang in gangs), np.int8),
         home=column((_home(gang, level, snapshot, row_of) for gang in gangs), np.int32),
         single=column((gang.single for gang in gangs), np.uint8),
-        repair=column((bool(gang.bound) for gang in gangs), np.uint8),
+        repair=column(
+            (bool(gang.bound) if gang.repair is None else gang.repair for gang in gangs), np.uint8
+        ),
+        starved=column((gang.starved for gang in gangs), np.uint8),
         priority=column((gang.priority for gang in gangs), np.int32),
         ready_us=column((gang.ready_us for gang in gangs), np.int64),
         expected_us=column((0 for _ in gangs), np.int64),
         pool=column((0 for _ in gangs), np.int32),
         rank=column((rank for gang in gangs for rank in gang.ranks), np.int32),
         shape=column((shape for gang in gangs for shape in gang.shapes), np.int32),
-        held_row=column((NO_ROW for gang in gangs for _ in gang.ranks), np.int32),
+        held_row=column(
+            (
+                row_of.get(name, NO_ROW)
+                for gang in gangs
+                for name in gang.held or [""] * len(gang.ranks)
+            ),
+            np.int32,
+        ),
         pin=column((pin for gang in gangs for pin in gang.pins), np.int32),
         pins=tuple(
             column(sorted({row_of[name] for name in names if name in row_of}), np.int32)
@@ -253,6 +262,8 @@ def _check(gang: GangEntry, cluster: ClusterFile, level: Mapping[str, int]) -> N
     n = len(gang.ranks)
     if not n or {len(gang.shapes), len(gang.pins), len(gang.pods)} != {n}:
         raise ValueError(f"gang {gang.name}: pods, ranks, shapes and pins must be {n} each, not 0")
+    if len(gang.held) not in (0, n):
+        raise ValueError(f"gang {gang.name}: held must name {n} nodes or none")
     if gang.ranks != sorted(set(gang.ranks)) or gang.minimum > n:
         raise ValueError(f"gang {gang.name}: ranks must rise, minimum is at most {n}")
     for name in (gang.required, gang.preferred, gang.segment_topology):

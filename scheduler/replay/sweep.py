@@ -33,7 +33,7 @@ from scheduler.replay.generate import generate
 from scheduler.replay.run_dir import SUMMARY, write_run
 from scheduler.replay.simulate import ReplayOptions, replay
 from scheduler.replay.sweep_file import Policy, Source, SweepFile
-from scheduler.replay.trace_io import MANIFEST, read_trace
+from scheduler.replay.trace_io import MANIFEST, check_new, read_trace
 from scheduler.replay.what_if import read_what_if
 
 SETTINGS = "sweep.json"
@@ -158,6 +158,8 @@ def _claim(out: Path, wanted: dict[str, str]) -> None:
     """Makes `out`, or takes one that an earlier sweep left, and writes down what is meant."""
     settings, runs = out / SETTINGS, out / RUNS
     known: dict[str, str] = {}
+    if not out.is_dir():
+        check_new(out)
     if settings.is_file():
         known = _read_settings(settings)
     elif out.exists() and any(out.iterdir()):
@@ -168,7 +170,11 @@ def _claim(out: Path, wanted: dict[str, str]) -> None:
                 f"{out} has a run {name} of other settings, another trace or another version",
                 f"remove {runs / name}, or give another --out",
             )
-    runs.mkdir(parents=True, exist_ok=True)
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"{out} cannot be made: {error.strerror or error}"
+        raise UsageError(what, "give an --out whose parent can be written") from error
     for left in runs.glob(".*"):
         shutil.rmtree(left)  # of a run whose process was killed
     text = json.dumps(dict(sorted({**known, **wanted}.items())), indent=2) + "\n"

@@ -7,9 +7,14 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from scheduler.errors import UsageError
+from scheduler.replay.fgd.policy import PLACEMENTS as SHARED_GPU_PLACEMENTS
+from scheduler.replay.fgd.problem import problem_of
 from scheduler.replay.generate import GenerateOptions
 from scheduler.replay.placements import NAMES
-from scheduler.replay.settings_file import Where, nearest, read_settings
+from scheduler.replay.trace import narrow_pool
+from scheduler.replay.trace_io import read_trace
+from scheduler.settings_file import Where, nearest, read_settings
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -115,9 +120,32 @@ def _check(found: SweepFile, base: Path, where: Where) -> None:
             raise where.error(f"{here}.dir", what, "paths are relative to the sweep file")
     for at, policy in enumerate(found.policies):
         here = f"$.policies[{at}]"
-        if policy.placement not in NAMES:
+        known = [*NAMES, *SHARED_GPU_PLACEMENTS]
+        if policy.placement not in known:
             what = f"has no placement {policy.placement}"
-            raise where.error(f"{here}.placement", what, nearest(policy.placement, list(NAMES)))
+            raise where.error(f"{here}.placement", what, nearest(policy.placement, known))
         if policy.what_if is not None and not (base / policy.what_if).is_file():
             what = f"there is no file {policy.what_if}"
             raise where.error(f"{here}.what_if", what, "paths are relative to the sweep file")
+        if policy.placement in SHARED_GPU_PLACEMENTS:
+            _check_fill(policy, found.traces, base, where, here)
+
+
+def _check_fill(
+    policy: Policy, sources: tuple[Source, ...], base: Path, where: Where, here: str
+) -> None:
+    """The placements of the fill experiment take single pods of one pool, and nobody leaves."""
+    name = policy.placement
+    if policy.fill is None:
+        what = f"placement {name} only fills a cluster"
+        raise where.error(f"{here}.placement", what, "give fill too, 1.3 as published")
+    for at, source in enumerate(sources):
+        what = f"placement {name} of policy {policy.name} cannot fill trace {source.name}"
+        if source.dir is None:
+            do = "a generated trace has gangs; give a dir with single pods, or leave the policy out"
+            raise where.error(f"$.traces[{at}]", what, do)
+        trace = read_trace(base / source.dir)
+        try:
+            problem_of(trace if policy.pool is None else narrow_pool(trace, policy.pool))
+        except UsageError as error:
+            raise where.error(f"$.traces[{at}].dir", f"{what}: {error.what}", error.do) from error

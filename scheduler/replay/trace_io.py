@@ -87,23 +87,42 @@ def write_trace(trace: Trace, out: Path, extra: Mapping[str, bytes] | None = Non
 
     Raises UsageError if `out` is taken, ValueError if a name holds a line break.
     """
-    contents: dict[str, Iterable[bytes]] = {
+    with new_directory(out) as work:
+        hashes = {n: _write(work / n, parts) for n, parts in _contents(trace, extra).items()}
+        (work / MANIFEST).write_bytes(_manifest(trace, hashes))
+
+
+def trace_files(
+    trace: Trace, extra: Mapping[str, bytes] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of what `write_trace` writes, one in memory at a time; the manifest last."""
+    hashes: dict[str, str] = {}
+    for name, parts in _contents(trace, extra).items():
+        data = b"".join(parts)
+        hashes[name] = hashlib.sha256(data).hexdigest()
+        yield name, data
+    yield MANIFEST, _manifest(trace, hashes)
+
+
+def _contents(trace: Trace, extra: Mapping[str, bytes] | None) -> dict[str, Iterable[bytes]]:
+    return {
         **{name: (data,) for name, data in (extra or {}).items()},
         NODES: nodes_to_csv(trace),
         GANGS: gangs_to_csv(trace),
     }
-    with new_directory(out) as work:
-        manifest = Manifest(
-            schema_version=SCHEMA_VERSION,
-            name=trace.name,
-            source=trace.source,
-            licence=trace.licence,
-            units=UNITS,
-            files={name: _write(work / name, parts) for name, parts in contents.items()},
-            dropped_rows=dict(trace.dropped_rows),
-        )
-        text = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2)
-        (work / MANIFEST).write_bytes(text + b"\n")
+
+
+def _manifest(trace: Trace, hashes: dict[str, str]) -> bytes:
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=trace.name,
+        source=trace.source,
+        licence=trace.licence,
+        units=UNITS,
+        files=hashes,
+        dropped_rows=dict(trace.dropped_rows),
+    )
+    return msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2) + b"\n"
 
 
 def _write(file: Path, parts: Iterable[bytes]) -> str:

@@ -10,6 +10,7 @@ from itertools import chain, compress, pairwise
 import numpy as np
 import numpy.typing as npt
 
+from scheduler.errors import UsageError
 from scheduler.model.arrays import I64, frozen
 from scheduler.replay.csv_columns import Columns, CsvFile, Integer, Kind, Text
 from scheduler.replay.trace import (
@@ -208,12 +209,26 @@ def _repeats(cells: Sequence[str]) -> npt.NDArray[np.bool_]:
     return np.fromiter(chain((False,) if cells else (), equal), bool, len(cells))
 
 
+def _check_range(kinds: dict[str, Kind], name: str, key: str, values: I64) -> None:
+    """Refuse to write what nobody could read again."""
+    kind = kinds[name]
+    assert isinstance(kind, Integer)
+    bad = (values < kind.least) | (values > kind.most)
+    if bad.any():
+        value = int(values[bad.argmax()])
+        what = f"{name} of a {key} is {value}, a trace holds {kind.least} to {kind.most}"
+        raise UsageError(what, "correct the number or its unit")
+
+
 def nodes_to_csv(trace: Trace) -> Iterator[bytes]:
     """nodes.csv of `trace` in natural order of names, piece by piece.
 
-    Raises ValueError if a name holds a line break.
+    Raises UsageError for a number that no trace may hold, ValueError if a name holds a line
+    break.
     """
     nodes = trace.nodes
+    for name in ("cpu_milli", "memory_bytes", "gpu", "pods"):
+        _check_range(_NODE_KINDS, name, "node", getattr(nodes, name))
     numbers = (nodes.cpu_milli, nodes.memory_bytes, nodes.gpu, nodes.pods)
     rows = zip(
         *(nodes.names, nodes.pool, nodes.model),
@@ -227,8 +242,12 @@ def nodes_to_csv(trace: Trace) -> Iterator[bytes]:
 
 def gangs_to_csv(trace: Trace) -> Iterator[bytes]:
     """gangs.csv of `trace`, piece by piece; min stays empty where it is all members, and
-    segment_size where it is none. Raises ValueError if a name holds a line break.
+    segment_size where it is none. Raises what `nodes_to_csv` raises.
     """
+    for name in ("submit_us", "duration_us", "priority", "segment_size"):
+        _check_range(_GANG_KINDS, name, "gang", getattr(trace.gangs, name))
+    for name in ("count", "cpu_milli", "memory_bytes", "gpu", "gpu_milli"):
+        _check_range(_GANG_KINDS, name, "gang", getattr(trace.rows, name))
     yield _csv_bytes((GANG_FIELDS,), 1)
     sizes = trace.sizes()
     for first in range(0, len(trace.rows), _CHUNK):

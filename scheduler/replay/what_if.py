@@ -19,8 +19,8 @@ import msgspec
 import numpy as np
 
 from scheduler.model.names import natural_key
-from scheduler.replay.settings_file import Where, nearest, read_settings
 from scheduler.replay.trace import NodeColumns, Trace, lay_levels, sort_nodes, take_nodes
+from scheduler.settings_file import Where, nearest, read_settings
 
 Seconds = str | int
 """Seconds as written; `settings_file.seconds` makes them whole microseconds."""

@@ -36,11 +36,11 @@ TABLE = {
         "s1/l1: n0..1 | s1/l2: n2..3 | s1/l3: n4..6", {}, 8, 4, None,
         ("n0 n4 n5 n6", "n0 n1 n4 n5", "n2 n4 n5 n6", "n0 n1 n2 n3", "n0 n4 n5 n6"),
     ),
-    "two spines: kueue takes the widest leaves of both together": (
+    "two spines: the widest leaves of both together, or all of one spine first": (
         "s1/l1: n0..3 | s1/l2: n4..6 | s2/l3: n7..10 | s2/l4: n11..12 | s2/l5: n13",
         {}, 8, 10, None,
         (
-            "n0 n1 n2 n3 n4 n5 n6 n7 n8 n9",
+            "n0 n1 n2 n3 n7 n8 n9 n10 n11 n12",
             "n0 n1 n2 n3 n7 n8 n9 n10 n11 n12",
             "n0 n1 n2 n3 n4 n5 n7 n8 n9 n10",
             "n0 n1 n2 n3 n4 n5 n6 n7 n8 n9",
@@ -85,7 +85,7 @@ def test_every_peer_parts_from_muster_somewhere(rule: str) -> None:
     assert any(row[-1][at] != row[-1][0] for row in TABLE.values())
 
 
-@pytest.mark.parametrize("rule", [*PEERS, "muster-pooled"])
+@pytest.mark.parametrize("rule", PEERS)
 @pytest.mark.parametrize("seed", range(15))
 def test_what_fits_is_placed_and_nothing_twice(rule: str, seed: int) -> None:
     """On random clusters, labels missing too: a gang that the cluster holds gets its places."""
@@ -112,19 +112,3 @@ def test_what_fits_is_placed_and_nothing_twice(rule: str, seed: int) -> None:
         if fits:
             np.subtract.at(free, rows, gpus)
             assert (free >= 0).all()
-
-
-def test_pooled_leaves_the_half_used_leaves_of_a_spine_alone() -> None:
-    """Muster fills s1 with its leaf of one; pooled takes a whole leaf of s2 instead."""
-    snap = snapshot(
-        "s1/l1: n0..3 | s1/l2: n4..6 | s1/l3: n7 | s2/l4: n8..11 | s2/l5: n12",
-        shapes=[shape(gpu=8)],
-    )
-    wait = gangs(snap, [{"key": "g", "n": 11}])
-    want = {
-        "muster": "n0 n1 n2 n3 n4 n5 n6 n7 n8 n9 n10",
-        "muster-pooled": "n0 n1 n2 n3 n4 n5 n6 n8 n9 n10 n11",
-    }
-    for rule, rows in want.items():
-        got = plan(snap, wait, Policy(), 0, placement=placement(rule, seed=1))
-        assert " ".join(snap.names[row] for row in got.row.tolist()) == rows

@@ -10,13 +10,13 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from scheduler.errors import NotFoundError
+from scheduler.model.names import plural
 from scheduler.replay import report
 from scheduler.replay.metrics import analyse
 from scheduler.replay.picture import placed_gang_picture
 from scheduler.replay.report import duration, number, percent, render_report
 from scheduler.replay.result import RunResult
 from scheduler.replay.theme import SERIES, themed
-from scheduler.replay.words import plural
 from tests.replay.toy_run import Ask, ask, first_fit, toy_trace
 
 SECTIONS = (

@@ -10,34 +10,26 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from scheduler.errors import BadInputError
 from scheduler.model import decode
 from scheduler.model.decode import Node, ObjectError, Pod
 from scheduler.model.names import natural_key
-from scheduler.model.resources import CPU, GPU, MEMORY, ResourceOrder
+from scheduler.model.resources import GPU, ResourceOrder
 from scheduler.model.wishes import Level
+from scheduler.replay.cluster_file import SCHEMA_VERSION, ClusterFile, NodeEntry
+from scheduler.replay.cluster_trace import trace_of
 from scheduler.replay.importers.kubectl_gangs import Dump, WaitingGangs, seat_of
 from scheduler.replay.importers.levels import detect_levels
-from scheduler.replay.snapshot_dir import SCHEMA_VERSION, ClusterFile, GangEntry, NodeEntry
-from scheduler.replay.trace import (
-    WHOLE_GPU,
-    GangColumns,
-    NodeColumns,
-    ShapeRows,
-    Trace,
-    column,
-)
+from scheduler.replay.trace import Trace
 
 COMMAND = "kubectl get nodes,pods,statefulsets,jobs,replicasets,pvc -A -o json"
-GPU_MODEL_LABEL = "nvidia.com/gpu.product"
 _MOST_AMOUNT = 2**53
 _MOST_COUNT = 10**6
 """Limits of nodes.csv and gangs.csv, far above any machine: more is a slip of a unit."""
@@ -88,7 +80,7 @@ def import_kubectl(
         raise BadInputError(dump, None, "has no Node", f"save the output of `{COMMAND}`")
     cluster, dropped = fold(found, tuple(levels) if levels is not None else None)
     source = f"{COMMAND}; {dump.name} sha256 {hashlib.sha256(data).hexdigest()}"
-    return ClusterImport(_trace(cluster, source, dropped), cluster)
+    return ClusterImport(trace_of(cluster, source, dropped), cluster)
 
 
 def read_dump(data: bytes) -> Dump:
@@ -186,77 +178,3 @@ def _node_entries(
         entry.tokens = sorted(set(entry.tokens))
         entry.used = dict(sorted(entry.used.items()))
     return list(entries.values())
-
-
-def _trace(cluster: ClusterFile, source: str, dropped: Mapping[str, int]) -> Trace:
-    gangs = [gang for gang in cluster.gangs if not gang.waits_for]
-    rows = [(at, shape, n) for at, gang in enumerate(gangs) for shape, n in _alike(gang.shapes)]
-    amounts = np.array([cluster.shapes[shape].requests for _, shape, _ in rows], np.int64).reshape(
-        len(rows), len(cluster.resources)
-    )
-    gpu = _of(cluster, amounts, GPU)
-    start = min((gang.ready_us for gang in gangs), default=0)
-    return Trace(
-        name="cluster",
-        source=source,
-        licence="none: describes one cluster at one moment",
-        levels=tuple(level.name for level in cluster.levels),
-        nodes=_trace_nodes(cluster),
-        gangs=GangColumns(
-            keys=_distinct(gangs),
-            pool=("",) * len(gangs),
-            submit_us=column(gang.ready_us - start for gang in gangs),
-            duration_us=column(0 for _ in gangs),
-            priority=column(gang.priority for gang in gangs),
-            minimum=column(gang.minimum for gang in gangs),
-            segment_size=column(gang.segment_size for gang in gangs),
-            required=tuple(gang.required for gang in gangs),
-            preferred=tuple(gang.preferred for gang in gangs),
-            offset=column(np.searchsorted([at for at, _, _ in rows], range(len(gangs) + 1))),
-        ),
-        rows=ShapeRows(
-            gang=column(at for at, _, _ in rows),
-            shape=tuple(f"shape-{shape}" for _, shape, _ in rows),
-            count=column(n for _, _, n in rows),
-            cpu_milli=column(_of(cluster, amounts, CPU)),
-            memory_bytes=column(_of(cluster, amounts, MEMORY)),
-            gpu=column(gpu),
-            gpu_milli=column(np.where(gpu > 0, WHOLE_GPU, 0)),
-            model=("",) * len(rows),
-        ),
-        dropped_rows=dropped,
-    )
-
-
-def _distinct(gangs: Sequence[GangEntry]) -> tuple[str, ...]:
-    """Names; one that comes twice (an object and its successor) with its key behind it."""
-    seen = Counter(gang.name for gang in gangs)
-    return tuple(g.name if seen[g.name] == 1 else f"{g.name}#{g.key}" for g in gangs)
-
-
-def _alike(shapes: Sequence[int]) -> list[tuple[int, int]]:
-    """(shape, members), shapes rising."""
-    return sorted(Counter(shapes).items())
-
-
-def _of(cluster: ClusterFile, amounts: np.ndarray, name: str) -> Any:
-    """[rows] one resource of each row; 0 where the cluster has none of it."""
-    if name not in cluster.resources:
-        return np.zeros(len(amounts), np.int64)
-    return amounts[:, cluster.resources.index(name)]
-
-
-def _trace_nodes(cluster: ClusterFile) -> NodeColumns:
-    nodes = cluster.nodes
-    return NodeColumns(
-        names=tuple(node.name for node in nodes),
-        pool=("",) * len(nodes),
-        model=tuple(node.labels.get(GPU_MODEL_LABEL, "") for node in nodes),
-        cpu_milli=column(node.allocatable.get(CPU, 0) for node in nodes),
-        memory_bytes=column(node.allocatable.get(MEMORY, 0) for node in nodes),
-        gpu=column(node.allocatable.get(GPU, 0) for node in nodes),
-        pods=column(node.slots for node in nodes),
-        labels=tuple(
-            tuple(node.labels.get(level.label, "") for node in nodes) for level in cluster.levels
-        ),
-    )

@@ -18,7 +18,8 @@ from scheduler.model.resources import ResourceOrder
 from scheduler.model.shape import Shape
 from scheduler.model.snapshot import Snapshot
 from scheduler.model.wishes import Level
-from scheduler.replay.snapshot_dir import ClusterFile, GangEntry, snapshot_of
+from scheduler.replay.cluster_file import ClusterFile, GangEntry
+from scheduler.replay.snapshot_dir import snapshot_of
 
 
 @dataclass(slots=True)

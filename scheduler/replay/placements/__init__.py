@@ -10,14 +10,13 @@ from scheduler.replay.placements.kai import Kai
 from scheduler.replay.placements.kube_tas import KubeTas
 from scheduler.replay.placements.kueue_tas import KueueTas
 from scheduler.replay.placements.leaf_best_fit import LeafBestFit
-from scheduler.replay.placements.pooled import Pooled
 from scheduler.replay.placements.random_fit import RandomFit
 from scheduler.replay.placements.slurm_tree import SlurmTree
 from scheduler.replay.placements.spread import Spread
 
 NAMES = (
     "muster", "first-fit", "best-fit", "leaf-best-fit", "spread", "random",
-    "kueue-tas", "kai", "kube-tas", "slurm-tree", "muster-pooled",
+    "kueue-tas", "kai", "kube-tas", "slurm-tree",
 )  # fmt: skip
 
 
@@ -34,6 +33,5 @@ def placement(name: str, seed: int) -> Placement:
         "kai": Kai(),
         "kube-tas": KubeTas(),
         "slurm-tree": SlurmTree(),
-        "muster-pooled": Pooled(),
     }
     return rules[name]

@@ -66,15 +66,6 @@ def _down(topology: Topology, cap: I64, n: int) -> I32:
         return np.empty(0, np.int32)
     sums = under(topology, cap)
     level, chosen = _start(topology, sums, n)
-    return down_together(topology, cap, level, chosen, n)
-
-
-def down_together(topology: Topology, cap: I64, level: int, chosen: I32, n: int) -> I32:
-    """[n] rows below the `chosen` domains of `level`: step 4, level by level.
-
-    Every node under them that has room (cap int64[N]) must have the label of every level.
-    """
-    sums = under(topology, cap)
     for below in range(level + 1, len(topology.levels)):
         inside = topology.by_level[below]
         inside = inside[_below(topology, level, inside, chosen)]

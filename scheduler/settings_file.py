@@ -1,4 +1,4 @@
-"""Files that people write for `replay --what-if` and `sweep`: YAML or JSON, read strictly.
+"""Files that people write (configuration, what-ifs, sweeps): YAML or JSON, read strictly.
 
 An unknown key, a key given twice or a value of another kind is one BadInputError with the line
 it stands on; an unknown key also gets the known one that is nearest.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,12 +25,56 @@ LONGEST_S = 10**9
 """Seconds that a time may be at most (30 years), so that microseconds stay far below 2^63."""
 
 
+SECOND_US = 1_000_000
+_US = {
+    "us": 1,
+    "ms": 1_000,
+    "s": SECOND_US,
+    "m": 60 * SECOND_US,
+    "h": 3_600 * SECOND_US,
+}
+_DURATION = re.compile(r"(?:[0-9]{1,9}(?:us|ms|s|m|h))+")
+_PART = re.compile(r"([0-9]+)([a-z]+)")
+_LONGEST_US = 365 * 24 * _US["h"]
+
+
+class Duration(int):
+    """Whole microseconds, written as `500ms`, `5s`, `10m` or `1h30m`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, value: object) -> Duration:
+        """The duration that a YAML value stands for. Raises ValueError."""
+        if value == 0 and not isinstance(value, bool):
+            return cls(0)
+        if not isinstance(value, str) or not _DURATION.fullmatch(value):
+            raise ValueError(f"{value!r} is no duration such as 500ms, 5s, 10m or 1h30m")
+        total = sum(int(number) * _US[unit] for number, unit in _PART.findall(value))
+        if total > _LONGEST_US:
+            raise ValueError(f"{value} is more than a year")
+        return cls(total)
+
+    def __str__(self) -> str:
+        if not self:
+            return "0s"
+        parts, rest = [], int(self)
+        for unit in sorted(_US, key=_US.__getitem__, reverse=True):
+            number, rest = divmod(rest, _US[unit])
+            parts += [f"{number}{unit}"] if number else []
+        return "".join(parts)
+
+
 class Where:
     """Lines of a settings file by path (`$.failures[0].nodes`), to say where a value stands."""
 
     def __init__(self, file: str, lines: Mapping[str, int]) -> None:
         self.file = file
         self._lines = dict(lines)
+
+    def __contains__(self, path: str) -> bool:
+        """Whether the file gives a value for `path`."""
+        return path in self._lines
 
     def line(self, path: str) -> int | None:
         """The 1-based line of a path, or of the nearest one above it that is known."""
@@ -67,9 +111,12 @@ for _tag in ("float", "timestamp"):
     _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _as_text)
 
 
-def read_settings(path: Path, kind: type[T]) -> tuple[T, Where]:
+def read_settings(
+    path: Path, kind: type[T], hook: Callable[[type, Any], Any] | None = None
+) -> tuple[T, Where]:
     """A file as a `kind` (a msgspec Struct), and where its values stand.
 
+    hook: makes values of types that msgspec does not know; it raises ValueError on a bad one.
     Raises BadInputError naming file and line.
     """
     text = _text(path)
@@ -96,7 +143,7 @@ def read_settings(path: Path, kind: type[T]) -> tuple[T, Where]:
         loader.dispose()
     where = Where(str(path), lines)
     try:
-        return msgspec.convert(value, kind), where
+        return msgspec.convert(value, kind, dec_hook=hook), where
     except msgspec.ValidationError as error:
         raise _refusal(where, str(error), kind) from None
 
@@ -177,6 +224,12 @@ def _fields(kind: Any, path: str) -> tuple[str, ...]:
 
 
 def _step(info: Any, name: str) -> Any:
+    """What stands below a type: under the key `name`, or as an item; None if nothing does."""
+    found = _below(info, name)
+    return found.type if isinstance(found, msgspec.inspect.Metadata) else found
+
+
+def _below(info: Any, name: str) -> Any:
     if isinstance(info, msgspec.inspect.UnionType):
         composite = (msgspec.inspect.StructType, msgspec.inspect.VarTupleType)
         info = next((one for one in info.types if isinstance(one, composite)), None)

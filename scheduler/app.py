@@ -1,0 +1,244 @@
+"""The composition root of `muster run`: every part is made here, once, and given its neighbours."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from types import FrameType
+
+from scheduler import log
+from scheduler.clock import Clock, SystemClock
+from scheduler.config import Config
+from scheduler.engine import Cycle, Engine
+from scheduler.kube.batch import Outcome, Settled
+from scheduler.kube.binder import Binder
+from scheduler.kube.committer import Committer
+from scheduler.kube.connection import Connection
+from scheduler.kube.connection import load as load_connection
+from scheduler.kube.curl import CurlTransport
+from scheduler.kube.intake import Intake
+from scheduler.kube.owner_reads import OwnerReads
+from scheduler.kube.reporter import Reporter
+from scheduler.kube.resources import ALL
+from scheduler.kube.transport import Transport
+from scheduler.kube.watcher import Health, Watcher
+from scheduler.kube.window import Window
+from scheduler.loop import Loop, Parts
+from scheduler.metrics import Metrics
+from scheduler.model import wishes
+from scheduler.model.policy import Pack, Policy
+from scheduler.model.resources import ResourceOrder
+from scheduler.replay.cluster_file import ProfileEntry
+from scheduler.replay.live_snapshot import live_files
+from scheduler.serve.live import BinderNumbers, LiveAnswers, Sight, Watch
+from scheduler.serve.mailbox import Mailbox
+from scheduler.serve.protocol import Loop as Asked
+from scheduler.serve.server import Server
+from scheduler.serve.views import Scene
+from scheduler.state import nodes
+from scheduler.state.cache import Cache
+from scheduler.state.roster import Roster
+from scheduler.state.verdicts import Verdicts
+
+_log = log.get(__name__)
+
+
+class RosterSource:
+    """engine.Source: what the watches brought is in the roster; settling makes it wait."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+
+    def gather(self, cache: Cache, now_us: int) -> None:
+        """Gangs that changed are put together again."""
+        del cache
+        self._roster.settle(now_us)
+
+
+class App:
+    """One scheduler over one API server, without its HTTP server: all of it on one thread."""
+
+    def __init__(self, config: Config, transport: Transport, clock: Clock, rng: Random) -> None:
+        profile = config.profile
+        self.config = config
+        self.clock = clock
+        self.transport = transport
+        self.metrics = Metrics()
+        self.mailbox = Mailbox(transport.wake)
+        self._outcomes: Counter[str] = Counter()
+        self._phase = ("", 0)
+        self.cache = Cache(
+            ResourceOrder.of(()),  # names are learnt from nodes and pods
+            [nodes.Level(level.name, level.label) for level in profile.levels],
+            settle_us=config.node_settle_us,
+        )
+        levels = tuple(wishes.Level(level.name, level.label) for level in profile.levels)
+        self.roster = Roster(self.cache, levels, gather_max_us=config.gather.max_us)
+        self.verdicts = Verdicts(autoscaler_domains=config.autoscaler.domains)
+        intake = Intake(self.cache, self.roster, {profile.scheduler_name}, clock, self._bad)
+        self.watcher = Watcher(transport, clock, intake, ALL, rng)
+        committer = Committer(self.cache, self.roster, clock, self._settled)
+        self.roster.on_lost = committer.lost
+        window = config.binding.window
+        self.binder = Binder(
+            transport, clock, committer.settled,
+            timeout_us=config.binding.timeout_us,
+            window=Window(rng, start=window.initial, least=min(8, window.initial), most=window.max),
+            rng=rng,
+            may_send=lambda: not self.loop.stopping,
+            node_exists=self._node_exists,
+        )  # fmt: skip
+        committer.use(self.binder)
+        self.reporter = Reporter(
+            transport, clock, self.roster, self.verdicts, lambda: self.binder.idle,
+            rng=rng,
+            controller=profile.scheduler_name,
+            instance=f"{profile.scheduler_name}-{socket.gethostname()}",
+            pod_events_per_s=config.events.rate if config.events.per_pod else 0,
+            dropped=self.metrics.events_dropped,
+            shown=self.roster.told,
+        )  # fmt: skip
+        policy = Policy(
+            pack=Pack(profile.pack),
+            budget=profile.search.per_gang,
+            cycle_budget=profile.search.per_cycle,
+        )
+        source = RosterSource(self.roster)
+        engine = Engine(
+            self.cache, policy, clock, source, committer, self.verdicts, phase=self._step
+        )
+        self.loop = Loop(
+            Parts(
+                clock=clock,
+                transport=transport,
+                watcher=self.watcher,
+                cache=self.cache,
+                roster=self.roster,
+                owners=OwnerReads(self.watcher, clock, self._no_owner),
+                engine=engine,
+                binder=self.binder,
+                reporter=self.reporter,
+                needed=ALL,
+                quiet_us=config.gather.quiet_us,
+                patience_us=config.gather.max_us,
+                answer=self._between_turns,
+                cycle_over=self._cycle_over,
+            )
+        )
+
+    def answers(self) -> LiveAnswers:
+        """What the HTTP server asks."""
+        return LiveAnswers(self.mailbox, self._sight, self.metrics, self._snapshot)
+
+    # ---- told by the parts
+
+    def _between_turns(self) -> None:
+        self.mailbox.run()
+        for outcome, count in self._outcomes.items():
+            self.metrics.binds(outcome, count)
+        self._outcomes.clear()
+
+    def _settled(self, bind: Settled) -> None:
+        self._outcomes[bind.outcome] += 1
+        self.reporter.settled(bind)
+        if bind.outcome is Outcome.BOUND and not self.binder.unsettled(bind.key):
+            view = self.roster.view(bind.key)
+            if view is not None:
+                took = max(self.clock.now_us() - view.since_us, 0)
+                self.metrics.placed(view.wanted, took)
+                if not view.single:
+                    _log.info("bound", gang=view.name, after_s=took / 1_000_000)
+
+    def _no_owner(self, uid: str) -> None:
+        self.roster.owner_absent(uid, self.clock.now_us())
+
+    def _node_exists(self, name: str) -> bool:
+        nid = self.cache.nodes.nid_of.get(name)
+        return nid is not None and bool(self.cache.nodes.exists[nid])
+
+    def _bad(self, kind: str, name: str, what: str) -> None:
+        _log.warning("an object cannot be read", kind=kind, name=name, what=what)
+
+    def _step(self, name: str) -> None:
+        """The engine begins a step: the one before it is over."""
+        now = self.clock.elapsed_us()
+        before, since = self._phase
+        if before:
+            self.metrics.phase(before, now - since)
+        self._phase = (name, now)
+
+    def _cycle_over(self, cycle: Cycle, took_us: int) -> None:
+        del cycle, took_us
+        self._step("")
+
+    # ---- asked by the HTTP server, on the loop's thread
+
+    def _sight(self) -> Sight:
+        scene = Scene(
+            self.cache, self.roster, self.verdicts, self.clock.now_us(), self.binder.unsettled
+        )
+        numbers = BinderNumbers(self.binder.waiting, self.binder.in_flight, self.binder.window)
+        watches = [_watch(health) for health in self.watcher.health() if health.served is not False]
+        return Sight(scene, self.roster, watches, numbers, self.loop.cycles)
+
+    def _snapshot(self, loop: Asked) -> Iterator[tuple[str, bytes]]:
+        profile = self.config.profile
+        entry = ProfileEntry(
+            scheduler_name=profile.scheduler_name,
+            pack=profile.pack,
+            search_per_gang=profile.search.per_gang,
+            search_per_cycle=profile.search.per_cycle,
+        )
+        return live_files(loop.ask, self.cache, self.roster, self.clock.now_us, entry)
+
+
+def _watch(health: Health) -> Watch:
+    return Watch(
+        kind=health.kind,
+        synced=health.synced,
+        lag_us=health.silent_us or 0,
+        failures=health.failures,
+        error=health.error,
+    )
+
+
+def run(config: Config, kubeconfig: Path | None, listen: str) -> None:
+    """`muster run`: schedules until it is told to stop (SIGTERM, Ctrl-C).
+
+    Raises ApiUnavailableError or BadInputError if there are no usable credentials, and UsageError
+    if `listen` is taken.
+    """
+    connection = load_connection(kubeconfig)
+    clock = SystemClock()
+    transport = CurlTransport(connection, clock)
+    try:
+        _run(App(config, transport, clock, Random()), connection, listen)
+    finally:
+        transport.close()
+        connection.close()
+
+
+def _run(app: App, connection: Connection, listen: str) -> None:
+    server = Server(listen, app.answers())
+    _log.info("scheduling", scheduler=app.config.profile.scheduler_name, server=connection.server,
+              listen=server.address)  # fmt: skip
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        _log.info("stopping", signal=signal.Signals(number).name)
+        app.loop.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    server.start()
+    try:
+        app.loop.run()
+    finally:
+        app.mailbox.close()
+        server.stop()
+        app.watcher.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,228 @@
+"""The loop of the live scheduler: one thread that owns the cache and everything around it.
+
+    poll ----> watch bytes -> reflectors -> intake -> cache, roster
+               answers of binds -> committer -> cache
+      |
+    settle --> gangs that changed are put together again
+      |
+    cycle ---> freeze, plan, assume, commit            (when somebody is worth trying)
+      |
+    pump ----> binder sends what its window allows; then the reporter, which may wait
+
+Nothing in a turn blocks but `poll`, and that ends at the next time anybody is waiting for.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from scheduler import log
+from scheduler.clock import Clock
+from scheduler.engine import Cycle, Engine
+from scheduler.kube.binder import Binder
+from scheduler.kube.owner_reads import OwnerReads
+from scheduler.kube.reporter import Reporter
+from scheduler.kube.resources import Resource
+from scheduler.kube.transport import Transport
+from scheduler.kube.watcher import Watcher
+from scheduler.model.plan import Verdict
+from scheduler.state.cache import Cache
+from scheduler.state.roster import Roster
+
+_log = log.get(__name__)
+
+LONGEST_POLL_US = 500_000
+BETWEEN_CYCLES_US = 20_000
+"""Least time between two cycles that only room which came free is the reason for."""
+STOPPING_US = 10_000_000
+"""How long binds under way may take to be settled when the process ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the loop turns; the composition root makes them."""
+
+    clock: Clock
+    transport: Transport
+    watcher: Watcher
+    cache: Cache
+    roster: Roster
+    owners: OwnerReads
+    engine: Engine
+    binder: Binder
+    reporter: Reporter
+    needed: Sequence[Resource]
+    """Their first lists must be complete before anything is planned."""
+    quiet_us: int
+    """A cycle waits until no member of an incomplete gang has arrived for so long."""
+    patience_us: int
+    """But no longer than this."""
+    answer: Callable[[], None] = lambda: None
+    """Answers what other threads have asked."""
+    cycle_over: Callable[[Cycle, int], None] = lambda _cycle, _took: None
+    """Told of every cycle and how long it took."""
+
+
+class Loop:
+    """Turns until it is stopped."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.synced = False
+        """Whether the first lists are complete."""
+        self.turned_us = 0
+        """Monotonic time of the last turn."""
+        self.cycles = 0
+        self._stop = False
+        self._cycle_us = 0
+        self._first_us: int | None = None
+        """When the first of the arrivals that are being gathered came."""
+        self._again_us: int | None = None
+        """When a gang that the last cycle's budget left out is tried."""
+        self._added = 0
+        self._room = (0, False)
+        """What the last cycle saw of the queue and of free room."""
+        self._newest = 0
+        self._arrived_us = 0
+        """When the last pod of ours appeared, and which that was."""
+
+    def stop(self) -> None:
+        """Lets `run` end after this turn. May be called from a signal handler or a thread."""
+        self._stop = True
+        self.parts.transport.wake()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called: nothing new is sent."""
+        return self._stop
+
+    def run(self) -> None:
+        """Turns until `stop`; then waits for the binds that are under way."""
+        # Lists are made of objects that hold no cycles; looking for some would double their cost.
+        gc.disable()
+        try:
+            self.parts.watcher.start()
+            while not self._stop:
+                self.turn()
+            self._settle_binds()
+        finally:
+            gc.enable()
+
+    def turn(self) -> None:
+        """One pass: what came in, what follows from it, what goes out."""
+        parts = self.parts
+        parts.transport.poll(self._wait_us())
+        self.turned_us = parts.clock.elapsed_us()
+        parts.answer()
+        now = parts.clock.now_us()
+        parts.watcher.pump(now)
+        if not self._ready():
+            return
+        for owner in parts.roster.overdue_owners(now):
+            parts.owners.read(owner)
+        parts.roster.settle(now)
+        if self._due(now):
+            self._cycle(now)
+        parts.binder.pump(now)
+        parts.reporter.pump(now)
+
+    def _ready(self) -> bool:
+        if not self.synced and self.parts.watcher.synced(self.parts.needed):
+            self.synced = True
+            # What the lists made stays for good: the collector need not look at it again.
+            gc.collect()
+            gc.freeze()
+            gc.enable()
+            nodes = len(self.parts.cache.nodes)
+            _log.info("in step with the API server", nodes=nodes, pods=len(self.parts.cache.live))
+        return self.synced
+
+    # ---- when to plan
+
+    def _due(self, now_us: int) -> bool:
+        """Whether a cycle may find something to do, and nobody who is still arriving is near."""
+        cache = self.parts.cache
+        if not len(cache.queue):
+            self._first_us = None
+            return False
+        if cache.queue.added != self._added:
+            return not self._gathering(now_us)
+        if self._again_us is not None and now_us >= self._again_us:
+            return True
+        if now_us - self._cycle_us >= BETWEEN_CYCLES_US and cache.room != self._room:
+            return True
+        times = (cache.queue.next_time_us(self._cycle_us), cache.next_settle_us)
+        return any(time is not None and time <= now_us for time in times)
+
+    def _gathering(self, now_us: int) -> bool:
+        """Members of an incomplete gang arrive: it may come before those that are complete."""
+        parts = self.parts
+        if parts.roster.table.newest != self._newest:
+            self._newest = parts.roster.table.newest
+            self._arrived_us = now_us
+        if self._first_us is None:
+            self._first_us = now_us
+        if not parts.roster.awaits_members or now_us - self._first_us >= parts.patience_us:
+            return False
+        return now_us - self._arrived_us < parts.quiet_us
+
+    def _wait_us(self) -> int:
+        """How long `poll` may wait for something to happen."""
+        parts = self.parts
+        now = parts.clock.now_us()
+        times = [parts.watcher.next_time_us(now), parts.binder.next_time_us(now)]
+        if self.synced:
+            times += [parts.roster.next_time_us(now), parts.reporter.next_time_us(now)]
+            times.append(self._next_cycle_us(now))
+        known = [time for time in times if time is not None]
+        return min(max(min(known, default=now + LONGEST_POLL_US) - now, 0), LONGEST_POLL_US)
+
+    def _next_cycle_us(self, now_us: int) -> int | None:
+        """When `_due` may say yes, if nothing happens before."""
+        cache = self.parts.cache
+        if not len(cache.queue):
+            return None
+        times = [self._again_us, cache.queue.next_time_us(self._cycle_us), cache.next_settle_us]
+        if cache.queue.added != self._added:
+            times.append(max(self._arrived_us + self.parts.quiet_us, now_us))
+        if cache.room != self._room:
+            times.append(self._cycle_us + BETWEEN_CYCLES_US)
+        return min((time for time in times if time is not None), default=None)
+
+    # ---- planning
+
+    def _cycle(self, now_us: int) -> None:
+        parts = self.parts
+        self.cycles += 1
+        self._cycle_us = now_us
+        self._first_us = None
+        begun = parts.clock.elapsed_us()
+        with structlog.contextvars.bound_contextvars(cycle=self.cycles):
+            cycle = parts.engine.cycle()
+            self._added = parts.cache.queue.added
+            self._room = (parts.cache.room[0], False)
+            took = parts.clock.elapsed_us() - begun
+            left_out = bool((cycle.plan.verdict == Verdict.NOT_TRIED).any())
+            self._again_us = now_us + BETWEEN_CYCLES_US if left_out else None
+            stats = cycle.plan.stats
+            if stats.gangs_placed:
+                _log.info("planned", gangs=stats.gangs_placed, pods=stats.members_placed,
+                          tried=stats.gangs_tried, took_ms=took / 1_000)  # fmt: skip
+            parts.cycle_over(cycle, took)
+
+    # ---- the end
+
+    def _settle_binds(self) -> None:
+        """Binds that were sent get their answers, so that a successor finds no doubt."""
+        parts = self.parts
+        until = parts.clock.now_us() + STOPPING_US
+        while parts.binder.in_flight and parts.clock.now_us() < until:
+            parts.transport.poll(LONGEST_POLL_US)
+            parts.answer()
+            parts.binder.pump(parts.clock.now_us())
+        if parts.binder.in_flight:
+            _log.warning("ended with binds of unknown outcome", binds=parts.binder.in_flight)

@@ -1,0 +1,1 @@
+"""The whole live scheduler, without a network."""
