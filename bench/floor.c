@@ -54,46 +54,56 @@ int64_t filter_capacity(const cluster *c, const int64_t *request, int64_t *cap, 
     return total;
 }
 
-/* Members on the nodes of one spine, fewest nodes first: the largest are filled, the least that
-   holds what is left takes it, ties to the first row. 0 < wanted <= the spine's sum. */
-static int64_t fill_spine(cluster *c, const int64_t *request, int64_t s, const int64_t *cap,
-                          int64_t wanted, int32_t *rows)
+/* Members on the nodes of all spines with a share, which stand in one row, fewest nodes first:
+   the largest are filled, the least that holds what is left takes it. Ties go to nodes of spines
+   with a full share (part 0), not to those of the one that is begun (part 1), then to the first
+   row. 0 < wanted <= the sum of those spines. */
+static int64_t place(cluster *c, const int64_t *request, const int64_t *cap, const int64_t *sums,
+                     const int64_t *share, int64_t wanted, int32_t *rows, uint8_t *dirty)
 {
-    int64_t count[MOST + 1] = {0}, filled = 0, left = wanted, full, rest, at = 0;
-    for (int64_t row = c->first[s]; row < c->first[s + 1]; row++)
-        count[cap[row]]++;
+    int64_t count[2][MOST + 1] = {{0}}, filled[2], full, rest, at = 0;
+    for (int64_t s = 0; s < c->spines; s++)
+        if (share[s] > 0) {
+            dirty[s] = 0xff;
+            for (int64_t row = c->first[s]; row < c->first[s + 1]; row++)
+                count[share[s] < sums[s]][cap[row]]++;
+        }
     for (full = MOST; full > 0; full--) {
-        for (filled = 0; filled < count[full] && full < left; filled++)
-            left -= full;
-        if (filled < count[full])
+        for (int part = 0; part < 2; part++)
+            for (filled[part] = 0; filled[part] < count[part][full] && full < wanted;)
+                wanted -= full, filled[part]++;
+        if (filled[0] < count[0][full] || filled[1] < count[1][full])
             break;
     }
-    /* All nodes above `full` and the first `filled` of it are used up; `rest` holds `left`. */
-    for (rest = left; rest < full && count[rest] == 0; rest++)
+    /* All nodes above `full` and the first `filled` of it are used up; one of `rest` ends it. */
+    for (rest = wanted; rest < full && count[0][rest] + count[1][rest] == 0; rest++)
         ;
-    int64_t skip = rest == full ? filled : 0;
-    for (int64_t row = c->first[s]; row < c->first[s + 1]; row++) {
-        int64_t members = 0;
-        if (cap[row] > full || (cap[row] == full && filled > 0)) {
-            members = cap[row];
-            filled -= cap[row] == full;
-            skip -= cap[row] == rest;
-        } else if (left > 0 && cap[row] == rest && skip == 0) {
-            members = left;
-            left = 0;
+    int last = count[0][rest] == (rest == full ? filled[0] : 0);
+    for (int64_t s = 0; s < c->spines; s++) {
+        int part = share[s] < sums[s];
+        for (int64_t row = c->first[s]; share[s] > 0 && row < c->first[s + 1]; row++) {
+            int64_t members = 0;
+            if (cap[row] > full || (cap[row] == full && filled[part] > 0)) {
+                members = cap[row];
+                filled[part] -= cap[row] == full;
+            } else if (wanted > 0 && part == last && cap[row] == rest) {
+                members = wanted;
+                wanted = 0;
+            }
+            if (members == 0)
+                continue;
+            for (int64_t i = 0; i < members; i++)
+                rows[at++] = (int32_t)row;
+            for (int64_t r = 0; r < c->resources; r++)
+                c->free[r * c->nodes + row] -= members * request[r];
+            c->slots[row] -= members;
         }
-        if (members == 0)
-            continue;
-        for (int64_t i = 0; i < members; i++)
-            rows[at++] = (int32_t)row;
-        for (int64_t r = 0; r < c->resources; r++)
-            c->free[r * c->nodes + row] -= members * request[r];
-        c->slots[row] -= members;
     }
     return at;
 }
 
-/* One gang over spines whose sums are known; share[s] = what spine s gets. 0 if it has no room. */
+/* One gang over spines whose sums are known; share[s] = what spine s would get alone. 0 if it
+   has no room. */
 static int spread(const cluster *c, const int64_t *sums, int64_t wanted, int64_t *share)
 {
     memset(share, 0, c->spines * sizeof *share);
@@ -119,18 +129,6 @@ static int spread(const cluster *c, const int64_t *sums, int64_t wanted, int64_t
     return 1;
 }
 
-static int64_t place(cluster *c, const int64_t *request, const int64_t *cap, const int64_t *share,
-                     int32_t *rows, uint8_t *dirty)
-{
-    int64_t at = 0;
-    for (int64_t s = 0; s < c->spines; s++)
-        if (share[s] > 0) {
-            at += fill_spine(c, request, s, cap, share[s], rows + at);
-            dirty[s] = 0xff;
-        }
-    return at;
-}
-
 /* (b) One gang of `wanted` identical pods: filter, capacity, best-fit spines, rows, room taken. */
 int64_t gang(cluster *c, const int64_t *request, int64_t wanted, int64_t *cap, int64_t *sums,
              int64_t *share, uint8_t *dirty, int32_t *rows)
@@ -138,7 +136,7 @@ int64_t gang(cluster *c, const int64_t *request, int64_t wanted, int64_t *cap, i
     filter_capacity(c, request, cap, sums);
     if (!spread(c, sums, wanted, share))
         return 0;
-    return place(c, request, cap, share, rows, dirty);
+    return place(c, request, cap, sums, share, wanted, rows, dirty);
 }
 
 /* (c) Gangs one after the other. Spine sums of each shape (at most 8) are kept; a gang of a shape
@@ -163,7 +161,7 @@ int64_t queue(cluster *c, const int64_t *requests, int64_t shapes, int64_t gangs
                 dirty[s] &= ~(1u << k);
             }
         if (spread(c, own_sums, wanted, share))
-            placed += place(c, request, own_cap, share, out, dirty);
+            placed += place(c, request, own_cap, own_sums, share, wanted, out, dirty);
         else
             memset(out, 0xff, wanted * sizeof *out);
     }

@@ -46,18 +46,13 @@ LOADS = (0.70, 0.85, 0.95)
 RULES: dict[str, tuple[str, str]] = {
     "muster (leaf)": ("muster", "leaf"),
     "muster (spine)": ("muster", "spine"),
-    "muster-pooled": ("muster-pooled", "leaf"),
     "kueue-tas": ("kueue-tas", "leaf"),
     "kai": ("kai", "leaf"),
     "kube-tas": ("kube-tas", "leaf"),
     "slurm-tree": ("slurm-tree", "leaf"),
-    "best-fit": ("best-fit", "leaf"),
     "first-fit": ("first-fit", "leaf"),
 }
-INK = (
-    "#0f172a", "#2563eb", "#0891b2", "#d97706", "#15803d", "#9333ea", "#dc2626", "#94a3b8",
-    "#cbd5e1",
-)  # fmt: skip
+INK = ("#0f172a", "#2563eb", "#d97706", "#15803d", "#9333ea", "#dc2626", "#94a3b8")
 GANGS = {"helios": 0, "tree": 2000, "lingjun": 1000, "large": 1000}
 """Gangs of a generated workload; the Helios slice has its own."""
 

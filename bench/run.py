@@ -11,20 +11,22 @@ from pathlib import Path
 import click
 import floor
 import freezing
+import go_tools
 import growth
 import measure
 import planner
+import reading
 import replaying
 
 from scheduler.commands.output import emit_table
 
 OUT = Path(__file__).with_name("out")
-PARTS = ("plan", "freeze", "growth", "replay")
+PARTS = ("plan", "freeze", "growth", "read", "replay")
 
 
 @click.command()
 @click.option("--runs", type=click.IntRange(min=3), default=21, show_default=True)
-@click.option("--quick", is_flag=True, help="A smaller pair of replays.")
+@click.option("--quick", is_flag=True, help="Smaller replays, fewer objects to read.")
 @click.option("--only", type=click.Choice(PARTS), multiple=True, help="Leave out the others.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), default=OUT, show_default=True
@@ -34,7 +36,9 @@ def main(runs: int, quick: bool, only: tuple[str, ...], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     try:
         results = measured(set(only or PARTS), runs, out, quick=quick)
-    except (floor.FloorError, replaying.ReplayError) as error:
+    except (
+        floor.FloorError, replaying.ReplayError, go_tools.GoToolsError, reading.ReadingError
+    ) as error:  # fmt: skip
         raise click.ClickException(str(error)) from error
     measure.write_results(results, out)
     emit_table([result.row() for result in results], "table")
@@ -45,7 +49,7 @@ def main(runs: int, quick: bool, only: tuple[str, ...], out: Path) -> None:
 
 
 def measured(parts: set[str], runs: int, out: Path, *, quick: bool) -> list[measure.Result]:
-    """Everything in `parts`, in one order. Raises FloorError or ReplayError."""
+    """Everything in `parts`, in one order. Raises what `main` catches."""
     results: list[measure.Result] = []
     if parts & {"plan", "growth"}:
         library = floor.build(out)
@@ -56,6 +60,11 @@ def measured(parts: set[str], runs: int, out: Path, *, quick: bool) -> list[meas
     if "growth" in parts:
         growth.write_growth(growth.measure_growth(library, runs), out)
         click.echo(f"growth: {out / 'growth.svg'}", err=True)
+    if "read" in parts:
+        try:
+            results += reading.bounded(quick=quick, out=out)
+        except go_tools.NoGoError as error:
+            click.echo(f"read: {error}", err=True)
     if "replay" in parts:
         results += replaying.bounded(quick=quick, out=out)
     return results

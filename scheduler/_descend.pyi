@@ -20,6 +20,5 @@ def descend(
     value: I64,
     heap: I32,
     stack: I32,
-    rest: I64,
     rows: I32,
 ) -> int: ...

@@ -51,7 +51,7 @@ def check_range(name: str, array: npt.NDArray[Any], low: int, high: int) -> None
 class Tree:
     """A topology whose arrays were checked once; what every kernel walks."""
 
-    __slots__ = ("domains", "every_domain", "everywhere", "levels", "nodes", "topology", "width")
+    __slots__ = ("domains", "every_domain", "everywhere", "levels", "nodes", "topology")
 
     def __init__(self, topology: Topology) -> None:
         """Raises KernelArgumentError if the arrays are not a tree in breadth-first numbers."""
@@ -88,8 +88,6 @@ class Tree:
         self.domains = d
         self.nodes = n
         self.levels = levels
-        children = np.diff(t.first_child)
-        self.width = int(max(children.max(), (t.end - t.own_start).max(), 1))
         self.every_domain: I32 = np.arange(d, dtype=np.int32)
         self.everywhere: I32 = self.every_domain[CLUSTER : CLUSTER + 1]
 
@@ -113,16 +111,17 @@ class Request:
 class Scratch:
     """Work arrays of one planner, sized for one tree. Not to be shared between threads."""
 
-    __slots__ = ("heap", "rest", "share", "stack", "tree", "value")
+    __slots__ = ("heap", "share", "stack", "tree", "value")
 
     def __init__(self, tree: Tree) -> None:
-        """Allocates 2 x 8 D + 20 W + 16 D bytes or so."""
+        """Allocates about 20 bytes a node and 40 a domain."""
+        # A row of step 4 may be all nodes, or all domains of a level.
+        width = max(tree.domains, tree.nodes)
         self.tree = tree
         self.share: I64 = np.zeros((2, tree.domains), np.int64)
-        self.value: I64 = np.empty((2, tree.width), np.int64)
-        self.heap: I32 = np.empty(tree.width, np.int32)
-        self.stack: I32 = np.empty((2, 2 * tree.domains + 2), np.int32)
-        self.rest: I64 = np.empty(1, np.int64)
+        self.value: I64 = np.empty((2, width), np.int64)
+        self.heap: I32 = np.empty(width, np.int32)
+        self.stack: I32 = np.empty((3, 2 * tree.domains + 2), np.int32)
 
 
 def capacity(free: I64, slots: I64, reason: I16, request: Request) -> I64:
@@ -273,7 +272,7 @@ def descend(
     visited = _descend.descend(
         t.parent, t.first_child, t.level, t.start, t.end, t.own_start, t.path_rank, t.order,
         cap, sums, whole, domain, size, segment_level if size else -1, tree.levels,
-        scratch.share, scratch.value, scratch.heap, scratch.stack, scratch.rest, rows,
+        scratch.share, scratch.value, scratch.heap, scratch.stack, rows,
     )  # fmt: skip
     return rows, visited
 

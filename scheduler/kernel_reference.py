@@ -157,16 +157,67 @@ class Reference:
         if not self.size or self.tree.level[top] >= self.segment_level:
             return self._members(top, m)
         q, r = divmod(m, self.size)
-        whole = {top: q}
-        for d in range(top, self.tree.domains):  # parents have smaller numbers
-            if whole.get(d) and self.tree.level[d] < self.segment_level:
-                whole.update(self._spread(d, whole[d], self.whole)[0])
+        whole = self._whole_segments(top, q)
         last = self._short_domain(top, whole, r) if r else -1
         used = [d for d in self._segment_domains(top) if whole.get(d) or d == last]
         rows: list[int] = []
         for d in sorted(used, key=lambda d: (self._shared(top, d, last), self._rank(d))):
             rows += self._members(d, whole.get(d, 0) * self.size + (r if d == last else 0))
         return rows
+
+    def _members(self, top: int, members: int) -> list[int]:
+        """Rows of members below `top`, in tree order: down to the lowest level, then nodes."""
+        tree = self.tree
+        filled, chosen, _, left = self._down(top, members, self.sums, len(tree.levels) - 1)
+        count = {int(row): self.cap[row] for d in filled for row in tree.rows(d)}
+        own = [
+            int(row) for d in chosen for row in tree.order[tree.own_start[d] : tree.end[d]]
+        ]  # fmt: skip
+        count.update(zip(own, fewest([self.cap[row] for row in own], left), strict=True))
+        in_order = sorted(count, key=lambda row: int(tree.position[row]))
+        return [row for row in in_order for _ in range(count[row])]
+
+    def _whole_segments(self, top: int, segments: int) -> dict[int, int]:
+        """Whole segments below `top` of each segment domain, and of the domains above those."""
+        filled, chosen, share, _ = self._down(top, segments, self.whole, self.segment_level)
+        give = dict(zip(chosen, share, strict=True))
+        give |= {x: self.whole[x] for d in filled for x in self._segment_domains(d)}
+        whole: dict[int, int] = {}
+        for x, count in give.items():
+            for d in _self_and_ancestors(self.tree, x):
+                whole[d] = whole.get(d, 0) + count
+        return whole
+
+    def _down(
+        self, top: int, wanted: int, amount: Sequence[int], last: int
+    ) -> tuple[list[int], list[int], list[int], int]:
+        """Step 4 from `top` to level `last`: (filled, chosen last, their shares, left for those).
+
+        At each level the children of all chosen domains stand in one row: those of filled
+        domains, in the order of their parents, then those of the one that is begun; siblings by
+        name. Who of them is used is settled there, how much each gets only at the level below,
+        unless this is the last. A row that does not hold what is wanted is filled; the rest goes
+        on, to what hangs below the chosen domains without a label of that level.
+        """
+        tree = self.tree
+        filled: list[int] = []
+        chosen, share = [top], [wanted]
+        for level in range(tree.level[top] + 1, last + 1):
+            row = [
+                c for d in chosen for c in range(tree.first_child[d], tree.first_child[d + 1])
+                if tree.level[c] == level
+            ]  # fmt: skip
+            held = sum(amount[c] for c in row)
+            if held < wanted:
+                filled += row
+                wanted -= held
+            else:
+                given = zip(row, fewest([amount[c] for c in row], wanted), strict=True)
+                used = sorted(
+                    ((c, s) for c, s in given if s), key=lambda item: item[1] < amount[item[0]]
+                )
+                chosen, share = [c for c, _ in used], [s for _, s in used]
+        return filled, chosen, share, wanted
 
     def _short_domain(self, top: int, whole: dict[int, int], r: int) -> int:
         """Used domains first (from the top level down), then the least room that holds r."""
@@ -192,27 +243,6 @@ class Reference:
             return 0
         path = set(_self_and_ancestors(self.tree, last))
         return sum(x in path for x in _self_and_ancestors(self.tree, d) if self._below(x, top))
-
-    def _members(self, d: int, members: int) -> list[int]:
-        shares, rest = self._spread(d, members, self.sums)
-        rows = [
-            row for child, share in shares.items() if share for row in self._members(child, share)
-        ]
-        own = [int(row) for row in self.tree.order[self.tree.own_start[d] : self.tree.end[d]]]
-        for row, share in zip(own, fewest([self.cap[row] for row in own], rest), strict=True):
-            rows += [row] * share
-        return rows
-
-    def _spread(self, d: int, wanted: int, amount: Sequence[int]) -> tuple[dict[int, int], int]:
-        """Shares of d's child domains (labelled siblings first), and what is left for its nodes."""
-        children = range(self.tree.first_child[d], self.tree.first_child[d + 1])
-        shares: dict[int, int] = {}
-        for level in sorted({int(self.tree.level[c]) for c in children}):
-            group = [c for c in children if self.tree.level[c] == level]
-            give = min(wanted, sum(amount[c] for c in group))
-            shares.update(zip(group, fewest([amount[c] for c in group], give), strict=True))
-            wanted -= give
-        return shares, wanted
 
     def _permitted(self, d: int, required: int, within: int) -> bool:
         if within >= 0 and within not in _self_and_ancestors(self.tree, d):
@@ -244,10 +274,10 @@ class Reference:
 
 
 def fewest(caps: Sequence[int], wanted: int) -> list[int]:
-    """Step 4 for one parent: shares of children whose caps stand in name order.
+    """Step 4 for one row: shares of domains (or nodes), given their caps in the row's order.
 
     The k - 1 largest are filled and the smallest that holds the rest takes it; ties go to the
-    first name. `wanted` is at most the sum of caps.
+    first in the row. `wanted` is at most the sum of caps.
     """
     share = [0] * len(caps)
     free = set(range(len(caps)))

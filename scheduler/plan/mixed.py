@@ -278,11 +278,11 @@ class _MixedGang:
             gift, _ = self.search.greedy(np.array([place.node], np.int32), p.load(m))
             placed = [Placed(gift, None)]
         elif isinstance(place.witness, Gift):
-            placed = [Placed(share.members(place.domain, p.load(m), place.witness), None)]
+            placed = [Placed(share.members([place.domain], p.load(m), place.witness), None)]
         else:
             assert self.segments is not None
             assert place.witness is not None
-            placed = share.whole(place.domain, self.segments.load(m), place.witness)
+            placed = share.whole([place.domain], self.segments.load(m), place.witness)
         position = self._by_rank(placed, m)
         rows = self.topology.order[position]
         return Outcome(Verdict.FITS, rows, self.topology.common_domain(rows), m, place.domain)

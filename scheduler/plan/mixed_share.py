@@ -1,14 +1,16 @@
 """Steps 4 and 5 for several kinds: few children at each level, ranks in tree order.
 
-The load goes to the child that holds it all with least room; else the largest child is filled
-and the rest goes on. Where filling in that order leaves something over, the assignment that the
-search has found stands instead, so what a domain holds is never lost on the way down.
+The children of all domains used at the level above stand in one row. The load goes to the child
+that holds it all with least room; else the largest is filled and the rest goes on. Where filling
+in that order leaves something over, the assignment that the search has found stands instead, so
+what domains hold is never lost on the way down.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -50,67 +52,100 @@ class Share:
         """`segments` of a gang that has them."""
         self.problem, self.search, self.segments = problem, search, segments
 
-    def members(self, domain: int, load: I64, witness: Gift) -> Gift:
-        """What goes where of `load`, which `domain` holds as `witness` shows."""
+    def members(self, domains: list[int], load: I64, witness: Gift) -> Gift:
+        """What goes where of `load`, which `domains` hold together as `witness` shows.
+
+        domains: of one level.
+        """
         own: Gift | None = None
         pieces: list[Piece[Gift]] = []
-        if len(self._children(domain)) * load.size <= TABLE_LIMIT:
+        children = self._children(domains)
+        if len(children) * load.size <= TABLE_LIMIT:
             pieces, rest = self._divide(
-                domain, load, self._kind_room(domain),
+                children, load, self._kind_room(children),
                 lambda d, x: self.search.hold(self.problem.under(d), x, SHARE_VISITS),
                 lambda d, x: self.search.greedy(self.problem.under(d), x),
             )  # fmt: skip
-            own = self._own_nodes(domain, rest)
+            own = self._own_nodes(domains, rest)
         if own is None:
-            pieces, own = self._split(domain, witness)
-        return _joined([*(self.members(p.child, p.load, p.witness) for p in pieces), own])
+            pieces, own = self._split(domains, witness)
+        below = [
+            self.members([p.child for p in row], _sum([p.load for p in row]),
+                         _joined([p.witness for p in row]))
+            for row in self._rows(pieces)
+        ]  # fmt: skip
+        return _joined([*below, own])
 
-    def whole(self, domain: int, load: I64, parts: Parts) -> list[Placed]:
-        """The same for segments: one entry per segment domain used."""
-        segments, problem = self.segments, self.problem
+    def whole(self, domains: list[int], load: I64, parts: Parts) -> list[Placed]:
+        """The same for segments: one entry per segment domain used.
+
+        domains: above the segment level.
+        """
+        segments, level = self.segments, self.problem.segment_level
         assert segments is not None
-        topology = problem.tree.topology
-        if topology.level[domain] == problem.segment_level:
-            gift = segments.witness(domain, load)
-            return [Placed(self.members(domain, segments.members(load), gift), load)]
+        children = self._children(domains)
         pieces, rest = self._divide(
-            domain, load, self._segment_room(domain),
+            children, load, self._segment_room(children),
             lambda d, x: segments.hold(d, x, SHARE_VISITS),
             lambda d, x: segments.fill(segments.domains(d), x),
         )  # fmt: skip
         if rest.any():
             pieces = [
-                Piece(child, sum((v for _, v in inside), np.zeros_like(load)), inside)
-                for child in self._children(domain)
+                Piece(child, _sum([v for _, v in inside]), inside)
+                for child in children
                 if (inside := [(x, v) for x, v in parts if self._below(x, child)])
             ]
-        return [entry for p in pieces for entry in self.whole(p.child, p.load, p.witness)]
+        placed: list[Placed] = []
+        for row in self._rows(pieces):
+            if self.problem.tree.topology.level[row[0].child] == level:
+                placed += [self.segment_domain(p.child, p.load) for p in row]
+            else:
+                witness = [part for p in row for part in p.witness]
+                placed += self.whole([p.child for p in row], _sum([p.load for p in row]), witness)
+        return placed
+
+    def segment_domain(self, domain: int, load: I64) -> Placed:
+        """Takes the segments that one domain of the segment level holds down to its nodes."""
+        segments = self.segments
+        assert segments is not None
+        gift = segments.witness(domain, load)
+        return Placed(self.members([domain], segments.members(load), gift), load)
+
+    def _rows(self, pieces: list[Piece[W]]) -> list[list[Piece[W]]]:
+        """The pieces of each level, whose children stand in one row next.
+
+        What came last is least filled; ties go to the others, so it stands last.
+        """
+        level = self.problem.tree.topology.level
+        keyed = [(int(level[p.child]), p is pieces[-1], p.child, p) for p in pieces]
+        keyed.sort(key=lambda item: item[:3])
+        return [[p for *_, p in row] for _, row in groupby(keyed, key=lambda item: item[0])]
 
     def _divide(
         self,
-        domain: int,
+        children: list[int],
         load: I64,
         room: I64,
         hold: Callable[[int, I64], tuple[Answer, W]],
         fill: Callable[[int, I64], tuple[W, I64]],
     ) -> tuple[list[Piece[W]], I64]:
-        """(what each child domain gets, what they leave over): labelled siblings come first."""
+        """(what each child domain gets, what they leave over): labelled ones come first."""
         topology = self.problem.tree.topology
-        first = int(topology.first_child[domain])
+        at = {child: i for i, child in enumerate(children)}
         pieces: list[Piece[W]] = []
         rest = load
-        for level in sorted({int(topology.level[c]) for c in self._children(domain)}):
-            unused = [c for c in self._children(domain) if topology.level[c] == level]
+        for level in sorted({int(topology.level[c]) for c in children}):
+            unused = [c for c in children if topology.level[c] == level]
             while unused and rest.any():
-                there = room[[c - first for c in unused]]
+                there = room[[at[c] for c in unused]]
                 piece = self._tightest(unused, there, rest, hold)
                 if piece is not None:
                     return [*pieces, piece], np.zeros_like(rest)
                 # The only child for some kind comes first, then the one that takes most.
                 take = np.minimum(there, rest)
                 only = ((take > 0) & ((take > 0).sum(axis=0) == 1)).any(axis=1)
-                at = int(np.lexsort((np.arange(len(unused)), -take.sum(axis=1), ~only))[0])
-                child = unused.pop(at)
+                best = int(np.lexsort((np.arange(len(unused)), -take.sum(axis=1), ~only))[0])
+                child = unused.pop(best)
                 witness, left = fill(child, rest)
                 if (left < rest).any():
                     pieces.append(Piece(child, rest - left, witness))
@@ -132,21 +167,23 @@ class Share:
                 return Piece(children[i], load, witness)
         return None
 
-    def _own_nodes(self, domain: int, load: I64) -> Gift | None:
-        """Few of the nodes directly below `domain`; None if first fit leaves something over."""
+    def _own_nodes(self, domains: list[int], load: I64) -> Gift | None:
+        """Few of the nodes directly below `domains`; None if first fit leaves something over."""
         if not load.any():
             return NOTHING
         p, topology = self.problem, self.problem.tree.topology
-        positions = p.between(int(topology.own_start[domain]), int(topology.end[domain]))
+        positions: I32 = np.concatenate(
+            [p.between(int(topology.own_start[d]), int(topology.end[d])) for d in domains]
+        )
         if positions.size == 0:
             return None
-        options = slice(p.nodes.first[positions[0]], p.nodes.first[positions[-1] + 1])
-        most = np.minimum(p.nodes.cap[options], load[p.nodes.kind[options]])
-        start = p.nodes.first[positions] - p.nodes.first[positions[0]]
-        largest = np.argsort(-np.add.reduceat(most, start), kind="stable")
         able = nodes_that_hold(p, positions, load)
         if able.size:
             return self.search.greedy(able[:1], load)[0]
+        width = p.nodes.first[positions + 1] - p.nodes.first[positions]
+        option = np.repeat(p.nodes.first[positions], width) + _steps(width)
+        most = np.minimum(p.nodes.cap[option], load[p.nodes.kind[option]])
+        largest = np.argsort(-np.add.reduceat(most, np.cumsum(width) - width), kind="stable")
         gift, left = self.search.greedy(positions[largest], load)
         if left.any():
             return None
@@ -163,48 +200,47 @@ class Share:
         moved = self.search.greedy(best, there)[0]
         return _joined([Gift(gift.option[~last], gift.count[~last]), moved])
 
-    def _split(self, domain: int, witness: Gift) -> tuple[list[Piece[Gift]], Gift]:
+    def _split(self, domains: list[int], witness: Gift) -> tuple[list[Piece[Gift]], Gift]:
         """The assignment found by the search, by child domain, and what is on own nodes."""
         topology = self.problem.tree.topology
         at = self.problem.position_of(witness)
         pieces = []
-        for child in self._children(domain):
+        own = np.ones(at.shape[0], bool)
+        for child in self._children(domains):
             inside = (at >= topology.start[child]) & (at < topology.end[child])
+            own &= ~inside
             if inside.any():
                 part = Gift(witness.option[inside], witness.count[inside])
                 pieces.append(Piece(child, self.problem.gift_load(part), part))
-        own = at >= topology.own_start[domain]
         return pieces, Gift(witness.option[own], witness.count[own])
 
-    def _kind_room(self, domain: int) -> I64:
+    def _kind_room(self, children: list[int]) -> I64:
         """[children, K] members of each kind, alone, that each child takes."""
         p, topology = self.problem, self.problem.tree.topology
-        children = self._children(domain)
         room: I64 = np.zeros((len(children), p.nodes.kinds), np.int64)
-        if not children:
-            return room
-        # Children lie side by side in the tree, so their options do too.
-        bounds = p.nodes.first[topology.start[children[0] : children[-1] + 1]]
-        low, high = int(bounds[0]), int(p.nodes.first[topology.own_start[domain]])
-        child = np.searchsorted(bounds, np.arange(low, high), side="right") - 1
-        kind = p.nodes.kind[low:high]
-        np.add.at(room, (child, kind), np.minimum(p.nodes.cap[low:high], p.total[kind]))
+        low = p.nodes.first[topology.start[children]]
+        width = p.nodes.first[topology.end[children]] - low
+        option = np.repeat(low, width) + _steps(width)
+        child = np.repeat(np.arange(len(children)), width)
+        kind = p.nodes.kind[option]
+        np.add.at(room, (child, kind), np.minimum(p.nodes.cap[option], p.total[kind]))
         return room
 
-    def _segment_room(self, domain: int) -> I64:
+    def _segment_room(self, children: list[int]) -> I64:
         """[children, T] segments of each type, alone, that each child takes."""
         segments = self.segments
         assert segments is not None
         types = range(len(segments.types))
         rows = [
             [sum(segments.alone(x, t) for x in segments.domains(child)) for t in types]
-            for child in self._children(domain)
+            for child in children
         ]
         return np.array(rows, np.int64).reshape(len(rows), len(types))
 
-    def _children(self, domain: int) -> range:
-        topology = self.problem.tree.topology
-        return range(int(topology.first_child[domain]), int(topology.first_child[domain + 1]))
+    def _children(self, domains: list[int]) -> list[int]:
+        """Child domains of all of `domains`, in path order within each level."""
+        first = self.problem.tree.topology.first_child
+        return [c for d in domains for c in range(int(first[d]), int(first[d + 1]))]
 
     def _below(self, x: int, domain: int) -> bool:
         topology = self.problem.tree.topology
@@ -243,6 +279,11 @@ def nodes_that_hold(problem: Problem, positions: I32, load: I64) -> I32:
 def _steps(width: I32) -> I64:
     """0 1 .. w - 1 for each width in turn."""
     return np.arange(int(width.sum())) - np.repeat(np.cumsum(width) - width, width)
+
+
+def _sum(loads: list[I64]) -> I64:
+    total: I64 = np.sum(loads, axis=0)
+    return total
 
 
 def _joined(gifts: list[Gift]) -> Gift:

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from scheduler.model.topology import Topology
 from scheduler.model.topology_build import build_topology
 
+SMALL = st.integers(0, 5)
+LARGE = st.one_of(SMALL, st.integers(250, 260), st.sampled_from([97, 128, 1000]))
+
 
 @dataclass(frozen=True)
 class Case:
@@ -38,11 +41,11 @@ def trees(draw: st.DrawFn, max_nodes: int = 14) -> Topology:
 
 
 @st.composite
-def cases(draw: st.DrawFn, max_cap: int = 5) -> Case:
-    """A gang of identical members over a random tree."""
+def cases(draw: st.DrawFn, caps: st.SearchStrategy[int] = SMALL) -> Case:
+    """A gang of identical members over a random tree; capacities of nodes are from `caps`."""
     tree = draw(trees())
     depth = len(tree.levels)
-    cap = draw(st.lists(st.integers(0, max_cap), min_size=tree.nodes, max_size=tree.nodes))
+    cap = draw(st.lists(caps, min_size=tree.nodes, max_size=tree.nodes))
     n = draw(st.integers(1, max(1, sum(cap) + 2)))
     segmented = depth > 0 and draw(st.booleans())
     level = st.integers(-1, depth - 1)

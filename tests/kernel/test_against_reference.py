@@ -11,7 +11,7 @@ from scheduler import kernel
 from scheduler import kernel_reference as reference
 from scheduler.model.topology import CLUSTER, Topology
 from scheduler.model.topology_build import build_topology
-from tests.kernel.strategies import Case, cases, int64, trees
+from tests.kernel.strategies import LARGE, Case, cases, int64, trees
 
 AMOUNT = st.one_of(
     st.integers(-(2**63) + 1, 2**63 - 1),
@@ -96,6 +96,17 @@ def test_tight_nodes(case: Case, members: int) -> None:
 @given(cases())
 def test_placement_of_identical_members(case: Case) -> None:
     """How many, where, and every member's row: kernel and definition agree on each step."""
+    _same_placement(case)
+
+
+@settings(max_examples=300)
+@given(cases(caps=LARGE))
+def test_placement_on_nodes_that_hold_many(case: Case) -> None:
+    """The same where capacities are too large to be counted and are sorted instead."""
+    _same_placement(case)
+
+
+def _same_placement(case: Case) -> None:
     tree = kernel.Tree(case.tree)
     twin = reference.Reference(case.tree, case.cap, case.size, case.segment_level)
     cap, sums, whole = int64(case.cap), int64(twin.sums), int64(twin.whole)

@@ -77,6 +77,9 @@ UNLABELLED = {
     "going down, labelled siblings are used up first": one(
         "s1/l: n1=2 | : n2=8 | s2/l: n3=2", "n1*2 n3*2 n2*5"
     ),
+    "nodes without a leaf in the chosen spines after all their leaves": one(
+        "s1/l: n1=2 | s1: n2=4 | s2/l: n3=3 | s2: n4=3", "n1*2 n2*4 n3*3 n4"
+    ),
     "a leaf without a spine comes after spines": one(
         "-/l: n1=4 | s1/l: n2=3 | s2/l: n3=3", "n2*3 n3*3 n1"
     ),
@@ -91,6 +94,23 @@ FEWEST = {
     ),
     "equal children: the first names": one("s/l: n1=2 n2=2 n3=2 n4=2", "n1*2 n2*2 n3"),
     "the rest on the first of equal children": one("s/l: n1=1 n2=2 n3=2 n4=5", "n2*2 n4*5"),
+    "leaves of all chosen spines in one row: not the leaf of one in the widest spine": one(
+        "s1/l1: n1=4 | s1/l2: n2=3 | s1/l3: n3=1 | s2/l1: n4=4 | s2/l2: n5=1",
+        "n1*4 n2*3 n4*4",
+    ),
+    "the fewest leaves of all, though the widest spine is then not filled": one(
+        "s1/l1: n1=4 | s1/l2: n2=1 | s1/l3: n3=1 | s2/l1: n4=3 | s2/l2: n5=2", "n1*4 n4*3"
+    ),
+    "nodes of all chosen leaves in one row": one(
+        "s/l1: n1=3 n2=1 | s/l2: n3=2 n4=1", "n1*3 n2 n3*2"
+    ),
+    "a node of a filled leaf before its equal in the leaf that is begun": one(
+        "s/l1: n1=2 n2=2 | s/l2: n3=2 n4=2 n5=2", "n1*2 n3*2 n4*2 n5*2"
+    ),
+    "a leaf of a filled spine before its equal in the spine that is begun": one(
+        "s1/l1: n1=2 | s1/l2: n2=2 | s2/l1: n3=2 | s2/l2: n4=2 | s2/l3: n5=2",
+        "n1 n3*2 n4*2 n5*2",
+    ),
     "ranks in the order of the tree, not of size": one("s/l: n1=1 n2=3 n3=5", "n1 n2*3 n3*5"),
 }
 
@@ -106,6 +126,13 @@ SEGMENTS = {
     "members that no segment can use do not count": one(
         "s1/l1: n1=7 | s1/l2: n2=3 | s2/l1: n3=4 | s2/l2: n4=4", "n3*4 n4*4", segment=4,
         required="spine",
+    ),
+    "whole ones to the fewest leaves of all chosen spines": one(
+        "s1/l1: n1=4 | s1/l2: n2=4 | s1/l3: n3=2 | s2/l1: n4=4 | s2/l2: n5=2",
+        "n1*4 n2*4 n4*4", segment=2,
+    ),
+    "whole ones below no leaf's spine come last": one(
+        "s1/l1: n1=4 | -/l9: n2=8 | s2/l1: n3=2", "n1*4 n3*2 n2*4", segment=2
     ),
     "the short one in a used leaf, its leaf last": one(
         "s/l1: n1=6 | s/l2: n2=6 | s/l3: n3=6", "n2*4 n1*6", segment=4

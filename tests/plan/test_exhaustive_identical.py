@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -17,6 +20,7 @@ from tests.plan.exhaustive_identical import (
     Case,
     Enumeration,
     Path,
+    every_way,
     fair_shares,
     least_children,
     level_of,
@@ -189,26 +193,16 @@ def segment_of(truth: Enumeration, rows: list[int]) -> Path:
     return path
 
 
-def check_segments(truth: Enumeration, whole: dict[Path, int], domain: Path) -> None:
-    """Whole segments of `domain` go to the fewest children, down to the segment level."""
-    if level_of(domain) >= truth.case.segment_level or not whole[domain]:
-        return
-    left = whole[domain]
-    for group in truth.children(domain):
-        inner = [
-            d for d in group if not isinstance(d, int) and level_of(d) <= truth.case.segment_level
-        ]
-        caps = [segments_of(truth, d) for d in inner]
-        left -= compare(truth, caps, [whole[d] for d in inner], left)
-        for d in inner:
-            check_segments(truth, whole, d)
-    assert left == 0, truth.case
-
-
-def segments_of(truth: Enumeration, domain: Path) -> int:
-    """Whole segments that fit under `domain`."""
-    cap = truth.measure(domain)
-    return cap // truth.case.size if level_of(domain) == truth.case.segment_level else cap
+def check_segments(truth: Enumeration, whole: dict[Path, int], top: Path) -> None:
+    """Whole segments go to the fewest domains, level by level down to the segment level."""
+    under = [d for d in truth.segments if d[: len(top)] == top]
+    items = Items(
+        place=[d[:-1] for d in under],
+        cap=[truth.measure(d) // truth.case.size for d in under],
+        got=[whole[d] for d in under],
+        name=list(under),
+    )
+    check_down(truth, items, top, range(level_of(top) + 1, truth.case.segment_level))
 
 
 def check_short(
@@ -231,35 +225,79 @@ def check_short(
     assert last == min(able, key=lambda d: (room[d], name_path(d))), (truth.case, whole, last)
 
 
-def check_members(truth: Enumeration, counts: list[int], domain: Path) -> None:
-    """Members of `domain` go to the fewest children, level by level down to nodes."""
-    left = sum(
-        c for c, path in zip(counts, truth.paths, strict=True) if path[: len(domain)] == domain
+def check_members(truth: Enumeration, counts: list[int], top: Path) -> None:
+    """Members of `top` go to the fewest domains, level by level, and to the fewest nodes."""
+    under = [i for i, path in enumerate(truth.paths) if path[: len(top)] == top]
+    items = Items(
+        place=[truth.paths[i] for i in under],
+        cap=[truth.cap[i] for i in under],
+        got=[counts[i] for i in under],
+        name=[(*truth.paths[i], (NODE_LEVEL, f"{i:02}")) for i in under],
     )
-    if not left:
-        return
-    for group in truth.children(domain):
-        shares = [share_of(truth, counts, child) for child in group]
-        left -= compare(truth, [truth.measure(child) for child in group], shares, left)
-        for child in group:
-            if not isinstance(child, int):
-                check_members(truth, counts, child)
-    assert left == 0, (truth.case, counts)
+    check_down(truth, items, top, range(level_of(top) + 1, NODE_LEVEL))
 
 
-def share_of(truth: Enumeration, counts: list[int], child: Path | int) -> int:
-    """Members on a node or under a domain."""
-    if isinstance(child, int):
-        return counts[child]
-    return sum(c for c, p in zip(counts, truth.paths, strict=True) if p[: len(child)] == child)
+@dataclass(frozen=True)
+class Items:
+    """What step 4 goes down to, below one domain: nodes, or domains of the segment level."""
+
+    place: list[Path]
+    """The deepest domain above each."""
+    cap: list[int]
+    got: list[int]
+    name: list[Path]
+
+    def rows(self, top: Path, level: int) -> dict[Path, list[int]]:
+        """Domains of `level` below `top` in name order: what of the items is under each."""
+        paths = sorted({p[: k + 1] for p in self.place for k, x in enumerate(p) if x[0] == level},
+                       key=name_path)  # fmt: skip
+        return {
+            d: [i for i, p in enumerate(self.place) if p[: len(d)] == d]
+            for d in paths
+            if len(d) > len(top)
+        }
 
 
-def compare(truth: Enumeration, caps: list[int], shares: list[int], left: int) -> int:
-    """One parent: as many as the siblings hold, on the fewest of them; returns what they got."""
-    give = min(left, sum(caps))
-    assert sum(share > 0 for share in shares) == least_children(caps, give), (truth.case, shares)
-    assert shares == fair_shares(caps, give), (truth.case, shares)
-    return give
+def check_down(truth: Enumeration, items: Items, top: Path, levels: Iterable[int]) -> None:
+    """Step 4 twice over: as a choice out of rows, and as least numbers over all ways there are.
+
+    Ways are all distributions over the items. At each level in turn only those are kept that
+    use the domains chosen so far, and of those the ones with most in domains of the level (what
+    has no label there comes last); none may use fewer domains than what was chosen.
+    """
+    wanted = sum(items.got)
+    where = (truth.case, items, top)
+    ways = every_way(tuple(items.cap))
+    ways = ways[ways.sum(axis=1) == wanted]
+    chosen, left = [top], wanted
+    for level in levels:
+        domains = items.rows(top, level)
+        held = np.array([ways[:, at].sum(axis=1) for at in domains.values()]).reshape(-1, len(ways))
+        got = [sum(items.got[i] for i in at) for at in domains.values()]
+        ways = ways[held.sum(axis=0) == held.sum(axis=0).max(initial=0)]
+        assert sum(got) == (held.sum(axis=0).max(initial=0) if len(held) else 0), where
+        used = np.array([ways[:, at].any(axis=1) for at in domains.values()]).reshape(-1, len(ways))
+        mine = np.array([g > 0 for g in got], np.bool_)
+        assert mine.sum() == used.sum(axis=0).min(), where
+        ways = ways[(used == mine[:, None]).all(axis=0)]
+        row = [d for parent in chosen for d in domains if d[:-1] == parent]
+        caps = [sum(items.cap[i] for i in domains[d]) for d in row]
+        if sum(caps) < left:
+            left -= sum(caps)
+            continue
+        share = dict(zip(row, zip(fair_shares(caps, left), caps, strict=True), strict=True))
+        # In the next row what is below the one that is not filled comes last.
+        chosen = sorted((d for d in row if share[d][0]), key=lambda d: share[d][0] < share[d][1])
+        assert set(chosen) <= {d for d, g in zip(domains, got, strict=True) if g}, where
+    assert sum(g > 0 for g in items.got) == (ways > 0).sum(axis=1).min(), where
+    last = [
+        i
+        for parent in chosen
+        for i in sorted(range(len(items.cap)), key=lambda i: name_path(items.name[i]))
+        if items.place[i] == parent
+    ]
+    want = fair_shares([items.cap[i] for i in last], left)
+    assert [items.got[i] for i in last] == want, where
 
 
 def tree_order(truth: Enumeration, row: int, last: Path | None = None) -> tuple[object, ...]:

@@ -1,0 +1,3 @@
+module muster.dev/bench
+
+go 1.24

@@ -1,0 +1,1 @@
+"""End-to-end tests on a real control plane, and what they stand on (docs/testing.md)."""
