@@ -17,11 +17,12 @@ SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find scheduler ext \
 	-name __pycache__ -prune -o -name '*.so' -prune -o -print)
 # Tests that reach the kernels, most directly first.
 DEBUG_TESTS := $(wildcard tests/test_installation.py tests/kernel tests/plan tests/state)
-STORIES := $(wildcard e2e/test_story_*.py)
+STORY ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint types layers docs wheel unit debug e2e bench lock clean
+.PHONY: help demo live-demo test check lint types layers docs wheel unit debug e2e bench \
+	bench-live lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | \
@@ -101,15 +102,18 @@ debug: .venv/.tools build/debug/.site  ## kernel tests on bounds-checked kernels
 	MUSTER_TEST_DEBUG=1 PYTHONPATH=$(CURDIR)/$(DEBUG_SITE) \
 		$(BIN)/pytest -n $(JOBS) $(DEBUG_TESTS)
 
-e2e: .venv/.tools .venv/.wheel  ## stories on a live cluster
-ifeq ($(STORIES),)
-	@echo "skipped: the e2e stories come with the live scheduler"
-else
-	$(BIN)/pytest e2e
-endif
+# The control plane is built once, outside the checkout; MUSTER_E2E=local|kind|existing chooses it.
+e2e: .venv/.tools .venv/.wheel  ## stories on a real control plane [STORY=3]
+	$(BIN)/pytest -p no:cacheprovider e2e --story "$(STORY)"
+
+live-demo: .venv/.tools .venv/.wheel  ## a gang of 500 on a control plane with 1,000 nodes
+	$(BIN)/python -P -c 'import runpy, sys; sys.path.append("."); runpy.run_module("e2e.demo", run_name="__main__")'
 
 bench: .venv/.wheel  ## measure against bench/floor.c; exit 1 on a broken bound
 	$(BIN)/python bench/run.py
+
+bench-live: .venv/.tools .venv/.wheel  ## beside kube-scheduler on a real API server (about an hour)
+	$(BIN)/python -P bench/live.py
 
 clean:  ## remove everything that was generated
 	rm -rf .venv build dist out bench/out muster.egg-info .mypy_cache .ruff_cache .pytest_cache \

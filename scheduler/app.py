@@ -6,6 +6,7 @@ import signal
 import socket
 from collections import Counter
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from random import Random
 from types import FrameType
@@ -14,6 +15,7 @@ from scheduler import log
 from scheduler.clock import Clock, SystemClock
 from scheduler.config import Config
 from scheduler.engine import Cycle, Engine
+from scheduler.kube.answers import unavailable
 from scheduler.kube.batch import Outcome, Settled
 from scheduler.kube.binder import Binder
 from scheduler.kube.committer import Committer
@@ -24,9 +26,9 @@ from scheduler.kube.intake import Intake
 from scheduler.kube.owner_reads import OwnerReads
 from scheduler.kube.reporter import Reporter
 from scheduler.kube.resources import ALL
-from scheduler.kube.transport import Transport
+from scheduler.kube.transport import NO_ANSWER, Request, Response, Transport
 from scheduler.kube.watcher import Health, Watcher
-from scheduler.kube.window import Window
+from scheduler.kube.window import LEAST, Window
 from scheduler.loop import Loop, Parts
 from scheduler.metrics import Metrics
 from scheduler.model import wishes
@@ -46,6 +48,9 @@ from scheduler.state.verdicts import Verdicts
 
 _log = log.get(__name__)
 
+GREETING_US = 10_000_000
+"""How long the API server may take to say its version when the process starts."""
+
 
 class RosterSource:
     """engine.Source: what the watches brought is in the roster; settling makes it wait."""
@@ -63,72 +68,44 @@ class App:
     """One scheduler over one API server, without its HTTP server: all of it on one thread."""
 
     def __init__(self, config: Config, transport: Transport, clock: Clock, rng: Random) -> None:
-        profile = config.profile
         self.config = config
         self.clock = clock
-        self.transport = transport
         self.metrics = Metrics()
         self.mailbox = Mailbox(transport.wake)
         self._outcomes: Counter[str] = Counter()
         self._phase = ("", 0)
-        self.cache = Cache(
-            ResourceOrder.of(()),  # names are learnt from nodes and pods
-            [nodes.Level(level.name, level.label) for level in profile.levels],
-            settle_us=config.node_settle_us,
-        )
-        levels = tuple(wishes.Level(level.name, level.label) for level in profile.levels)
-        self.roster = Roster(self.cache, levels, gather_max_us=config.gather.max_us)
+        name = config.profile.scheduler_name
+        self.cache, self.roster = _model(config)
         self.verdicts = Verdicts(autoscaler_domains=config.autoscaler.domains)
-        intake = Intake(self.cache, self.roster, {profile.scheduler_name}, clock, self._bad)
+        intake = Intake(self.cache, self.roster, {name}, clock, self._bad)
         self.watcher = Watcher(transport, clock, intake, ALL, rng)
         committer = Committer(self.cache, self.roster, clock, self._settled)
         self.roster.on_lost = committer.lost
-        window = config.binding.window
         self.binder = Binder(
             transport, clock, committer.settled,
-            timeout_us=config.binding.timeout_us,
-            window=Window(rng, start=window.initial, least=min(8, window.initial), most=window.max),
-            rng=rng,
-            may_send=lambda: not self.loop.stopping,
-            node_exists=self._node_exists,
+            timeout_us=config.binding.timeout_us, window=_window(config, rng), rng=rng,
+            may_send=lambda: not self.loop.stopping, node_exists=self._node_exists,
         )  # fmt: skip
         committer.use(self.binder)
         self.reporter = Reporter(
-            transport, clock, self.roster, self.verdicts, lambda: self.binder.idle,
-            rng=rng,
-            controller=profile.scheduler_name,
-            instance=f"{profile.scheduler_name}-{socket.gethostname()}",
+            transport, clock, self.roster, self.verdicts, lambda: self.binder.idle, rng=rng,
+            controller=name, instance=f"{name}-{socket.gethostname()}",
             pod_events_per_s=config.events.rate if config.events.per_pod else 0,
-            dropped=self.metrics.events_dropped,
-            shown=self.roster.told,
+            dropped=self.metrics.events_dropped, shown=self.roster.told,
         )  # fmt: skip
-        policy = Policy(
-            pack=Pack(profile.pack),
-            budget=profile.search.per_gang,
-            cycle_budget=profile.search.per_cycle,
-        )
-        source = RosterSource(self.roster)
         engine = Engine(
-            self.cache, policy, clock, source, committer, self.verdicts, phase=self._step
-        )
+            self.cache, _policy(config), clock, RosterSource(self.roster), committer,
+            self.verdicts, phase=self._step,
+        )  # fmt: skip
+        owners = OwnerReads(self.watcher, clock, self._no_owner)
         self.loop = Loop(
             Parts(
-                clock=clock,
-                transport=transport,
-                watcher=self.watcher,
-                cache=self.cache,
-                roster=self.roster,
-                owners=OwnerReads(self.watcher, clock, self._no_owner),
-                engine=engine,
-                binder=self.binder,
-                reporter=self.reporter,
-                needed=ALL,
-                quiet_us=config.gather.quiet_us,
-                patience_us=config.gather.max_us,
-                answer=self._between_turns,
-                cycle_over=self._cycle_over,
+                clock, transport, self.watcher, self.cache, self.roster, owners, engine,
+                self.binder, self.reporter,
+                needed=ALL, quiet_us=config.gather.quiet_us, patience_us=config.gather.max_us,
+                answer=self._between_turns, cycle_over=self._cycle_over,
             )
-        )
+        )  # fmt: skip
 
     def answers(self) -> LiveAnswers:
         """What the HTTP server asks."""
@@ -196,6 +173,32 @@ class App:
         return live_files(loop.ask, self.cache, self.roster, self.clock.now_us, entry)
 
 
+def _model(config: Config) -> tuple[Cache, Roster]:
+    """The mutable model; names of resources are learnt from nodes and pods."""
+    levels = config.profile.levels
+    cache = Cache(
+        ResourceOrder.of(()),
+        [nodes.Level(level.name, level.label) for level in levels],
+        settle_us=config.node_settle_us,
+    )
+    asked = tuple(wishes.Level(level.name, level.label) for level in levels)
+    return cache, Roster(cache, asked, gather_max_us=config.gather.max_us)
+
+
+def _window(config: Config, rng: Random) -> Window:
+    window = config.binding.window
+    return Window(rng, start=window.initial, least=min(LEAST, window.initial), most=window.max)
+
+
+def _policy(config: Config) -> Policy:
+    profile = config.profile
+    return Policy(
+        pack=Pack(profile.pack),
+        budget=profile.search.per_gang,
+        cycle_budget=profile.search.per_cycle,
+    )
+
+
 def _watch(health: Health) -> Watch:
     return Watch(
         kind=health.kind,
@@ -216,10 +219,28 @@ def run(config: Config, kubeconfig: Path | None, listen: str) -> None:
     clock = SystemClock()
     transport = CurlTransport(connection, clock)
     try:
+        _greet(transport, connection, clock)
         _run(App(config, transport, clock, Random()), connection, listen)
     finally:
         transport.close()
         connection.close()
+
+
+def _greet(transport: Transport, connection: Connection, clock: Clock) -> None:
+    """Somebody waits at a terminal: what cannot work is said at once, not in a log for ever.
+
+    Raises ApiUnavailableError if the server does not answer, or refuses. Later on an API server
+    that is away is waited for.
+    """
+    answers: list[Response] = []
+    request = Request("GET", "/version", timeout_us=GREETING_US)
+    transport.send(request, answers.append)
+    until = clock.elapsed_us() + 2 * GREETING_US
+    while not answers and clock.elapsed_us() < until:
+        transport.poll(GREETING_US)
+    answer = answers[0] if answers else Response(NO_ANSWER, error="no answer")
+    if answer.status != HTTPStatus.OK:
+        raise unavailable(connection.server, answer)
 
 
 def _run(app: App, connection: Connection, listen: str) -> None:

@@ -35,12 +35,7 @@ class Metrics:
     """What the process counts. One thread writes; any thread may render."""
 
     def __init__(self) -> None:
-        # A series per counter that says when it was made: twice the lines, and nobody asks.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        self.registry = registry = _registry()
         self._binds = Counter(
             "muster_binds", "Binds that are settled.", ["outcome"], registry=registry
         )
@@ -117,6 +112,16 @@ class Metrics:
     def render(self) -> bytes:
         """All series as Prometheus text (`CONTENT_TYPE`)."""
         return generate_latest(self.registry)
+
+
+def _registry() -> CollectorRegistry:
+    """With the numbers of the process itself."""
+    # No series per counter that says when it was made: twice the lines, and nobody asks.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return registry
 
 
 def size_of(members: int) -> str:

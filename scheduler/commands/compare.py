@@ -20,11 +20,7 @@ def command(runs: tuple[Path, ...], out: Path, output: str) -> None:
     if len(runs) == 1:
         raise UsageError("a comparison needs two runs", "name another run directory")
     from scheduler.replay.compare import compare
-    from scheduler.replay.compare_measures import mixed_workloads
-    from scheduler.replay.run_dir import read_run
 
-    rows = compare(runs, out)
+    rows = compare(runs, out, on_warning=lambda text: note(f"warning: {text}"))
     emit_comparison(rows, output)
-    if warning := mixed_workloads([read_run(path) for path in runs]):
-        note(f"warning: {warning}")
     note(f"report: {out / 'report.html'}")

@@ -60,3 +60,4 @@ class Settled:
     text: str = ""
     """The server's own words, or the binder's; empty for BOUND."""
     node: str = ""
+    """Where it is: for BOUND, and for ELSEWHERE if it is known."""

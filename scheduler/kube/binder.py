@@ -366,6 +366,8 @@ class Binder:
             left.remove(sending)
             if not left:
                 del self._batches[batch.key]
+        if outcome is Outcome.BOUND:
+            node = batch.nodes[index]
         rank = int(batch.ranks[index])
         self._settled(Settled(batch.key, rank, uid, outcome, text, node))
 

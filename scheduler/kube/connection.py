@@ -11,7 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,21 +28,25 @@ REFRESH_US = 60_000_000
 _load_kubeconfig: Callable[..., None] = kube_config.load_kube_config
 _load_in_pod: Callable[..., None] = incluster_config.load_incluster_config
 DEFAULT = Path("~/.kube/config")
+ROTATE = ("exec", "auth-provider", "tokenFile", "client-certificate")
+"""Credentials of a kubeconfig's user that may change while we run."""
 IN_POD = "KUBERNETES_SERVICE_HOST"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How to speak to the server at the moment. Empty texts and None: not given.
+    """How to speak to the server at the moment. What is empty was not given.
 
+    ca, certificate, key: PEM. Their content, not their files: what has been replaced in its file
+    must not be mistaken for what connections and TLS sessions were opened with.
     rotates: whether the credentials are to be looked at again once a minute.
     """
 
     server: str
-    headers: tuple[str, ...] = ()
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
+    headers: tuple[str, ...] = field(default=(), repr=False)
+    ca: bytes = field(default=b"", repr=False)
+    certificate: bytes = field(default=b"", repr=False)
+    key: bytes = field(default=b"", repr=False)
     verify: bool = True
     tls_server_name: str = ""
     proxy: str = ""
@@ -126,9 +130,10 @@ def _in_pod() -> Access:
     configuration = Configuration()
     try:
         _load_in_pod(client_configuration=configuration)
+        access = _access(configuration, {})
     except (ConfigException, OSError) as error:
         raise ApiUnavailableError(f"the pod's service account cannot be used: {error}") from error
-    return replace(_access(configuration), rotates=True)
+    return replace(access, rotates=True)
 
 
 class _KubeConfig:
@@ -155,12 +160,12 @@ class _KubeConfig:
                     client_configuration=self._configuration,
                     persist_config=False,
                 )
+                found = _access(self._configuration, user)
             except (ConfigException, OSError, ValueError, TypeError, KeyError) as error:
                 raise BadInputError(self._file, None, str(error), "check this context") from error
-        found = _access(self._configuration, user)
-        if "exec" in user and not found.headers and found.cert_file is None:
+        if "exec" in user and not found.headers and not found.certificate:
             raise self._no_credentials(user["exec"], heard)
-        rotates = any(key in user for key in ("exec", "tokenFile", "auth-provider"))
+        rotates = any(key in user for key in ROTATE)
         return replace(found, proxy=cluster.get("proxy-url") or "", rotates=rotates)
 
     def refresh(self, access: Access) -> Access:
@@ -231,16 +236,20 @@ def _by_name(
     return found
 
 
-def _access(configuration: Configuration, user: Mapping[str, Any] | None = None) -> Access:
+def _access(configuration: Configuration, user: Mapping[str, Any]) -> Access:
     return Access(
         server=str(configuration.host).rstrip("/"),
-        headers=_headers(configuration.api_key.get("BearerToken"), user or {}),
-        ca_file=configuration.ssl_ca_cert,
-        cert_file=configuration.cert_file,
-        key_file=configuration.key_file,
+        headers=_headers(configuration.api_key.get("BearerToken"), user),
+        ca=_content(configuration.ssl_ca_cert),
+        certificate=_content(configuration.cert_file),
+        key=_content(configuration.key_file),
         verify=bool(configuration.verify_ssl),
         tls_server_name=configuration.tls_server_name or "",
     )
+
+
+def _content(file: str | None) -> bytes:
+    return Path(file).read_bytes() if file else b""
 
 
 def _headers(token: str | None, user: Mapping[str, Any]) -> tuple[str, ...]:

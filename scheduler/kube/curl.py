@@ -149,10 +149,9 @@ class CurlTransport:
         self._poller.close()
 
     def give_up(self, flight: _Flight) -> None:
-        """Forgets a flight, wherever it is. For `cancel`."""
+        """Takes a flight out of curl, if it is there. For `cancel`."""
         if flight.slot is not None:
             self._land(flight)
-        self._renewal.forget(flight)
 
     # Requests
 
@@ -172,9 +171,6 @@ class CurlTransport:
             slot.timeout_us = request.timeout_us
             # 0 is "none" to curl too; less than a millisecond is not.
             curl.setopt(pycurl.TIMEOUT_MS, -(-request.timeout_us // 1_000))
-        if flight.again and access.cert_file:
-            # The old connection stands for the old certificate.
-            curl.setopt(pycurl.FRESH_CONNECT, 1)
         flight.slot = slot
         flight.code = 0
         flight.heard_us = self._clock.elapsed_us()
@@ -187,6 +183,8 @@ class CurlTransport:
         """Sets the options that stay the same from one request to the next."""
         method, content_type, stream = slot.sort
         curl = slot.curl
+        curl.reset()
+        slot.timeout_us = -1
         options: list[tuple[int, Any]] = [
             (pycurl.NOSIGNAL, 1),
             (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
@@ -222,8 +220,6 @@ class CurlTransport:
         self._multi.remove_handle(curl)
         del self._flights[curl]
         self._streams.pop(curl, None)
-        if flight.again and slot.access is not None and slot.access.cert_file:
-            curl.setopt(pycurl.FRESH_CONNECT, 0)
         slot.chunks.clear()
         slot.headers.clear()
         self._idle.setdefault(slot.sort, []).append(slot)
@@ -366,11 +362,17 @@ def _security(access: Access) -> list[tuple[int, Any]]:
         (pycurl.SSL_VERIFYPEER, int(access.verify)),
         (pycurl.SSL_VERIFYHOST, 2 if access.verify else 0),
     ]
-    bundle = access.ca_file or ssl.get_default_verify_paths().cafile
-    if bundle:
-        options.append((pycurl.CAINFO, bundle))
-    if access.cert_file:
-        options += [(pycurl.SSLCERT, access.cert_file), (pycurl.SSLKEY, access.key_file)]
+    trusted = ssl.get_default_verify_paths().cafile
+    if access.ca:
+        options.append((pycurl.CAINFO_BLOB, access.ca))
+    elif trusted:
+        options.append((pycurl.CAINFO, trusted))
+    if access.certificate:
+        # By content, libcurl uses neither connections nor sessions of another certificate.
+        options += [
+            (pycurl.SSLCERT_BLOB, access.certificate),
+            (pycurl.SSLKEY_BLOB, access.key),
+        ]
     if access.tls_server_name:
         parts = urlsplit(access.server)
         port = parts.port or 443

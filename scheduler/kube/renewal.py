@@ -53,10 +53,6 @@ class Renewal(Generic[T]):
         else:
             self.parked.append((waiting, access, refusal))
 
-    def forget(self, waiting: T) -> None:
-        """It does not wait any more."""
-        self.parked = [entry for entry in self.parked if entry[0] is not waiting]
-
     def pump(self, now_us: int) -> list[tuple[T, Response | None]]:
         """What need not wait any longer: to be sent again (None), or the refusal stands."""
         while self._answers:

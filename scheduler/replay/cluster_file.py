@@ -5,6 +5,7 @@ Fields are only ever added, each with a default that means what its absence mean
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -116,7 +117,7 @@ class ClusterFile(msgspec.Struct, kw_only=True):
     levels: list[Level]
     resources: list[str]
     shapes: list[Shape]
-    nodes: list[NodeEntry]
+    nodes: Sequence[NodeEntry]
     gangs: list[GangEntry]
     pins: list[list[str]] = []
     """Node names that a pinned member may use."""

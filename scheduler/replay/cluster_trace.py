@@ -82,16 +82,27 @@ def _of(cluster: ClusterFile, amounts: np.ndarray, name: str) -> Any:
 
 
 def _trace_nodes(cluster: ClusterFile) -> NodeColumns:
-    nodes = cluster.nodes
+    """One pass: the entries of a live cluster are made one after the other."""
+    names: list[str] = []
+    models: list[str] = []
+    numbers: list[list[int]] = [[] for _ in range(4)]
+    labels: list[list[str]] = [[] for _ in cluster.levels]
+    for node in cluster.nodes:
+        names.append(node.name)
+        models.append(node.labels.get(GPU_MODEL_LABEL, ""))
+        has = (*(node.allocatable.get(name, 0) for name in (CPU, MEMORY, GPU)), node.slots)
+        for values, number in zip(numbers, has, strict=True):
+            values.append(number)
+        for texts, level in zip(labels, cluster.levels, strict=True):
+            texts.append(node.labels.get(level.label, ""))
+    cpu, memory, gpu, slots = map(column, numbers)
     return NodeColumns(
-        names=tuple(node.name for node in nodes),
-        pool=("",) * len(nodes),
-        model=tuple(node.labels.get(GPU_MODEL_LABEL, "") for node in nodes),
-        cpu_milli=column(node.allocatable.get(CPU, 0) for node in nodes),
-        memory_bytes=column(node.allocatable.get(MEMORY, 0) for node in nodes),
-        gpu=column(node.allocatable.get(GPU, 0) for node in nodes),
-        pods=column(node.slots for node in nodes),
-        labels=tuple(
-            tuple(node.labels.get(level.label, "") for node in nodes) for level in cluster.levels
-        ),
+        names=tuple(names),
+        pool=("",) * len(names),
+        model=tuple(models),
+        cpu_milli=cpu,
+        memory_bytes=memory,
+        gpu=gpu,
+        pods=slots,
+        labels=tuple(map(tuple, labels)),
     )

@@ -7,7 +7,7 @@ such runs a difference is only that: one seed says nothing about noise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -19,6 +19,7 @@ from scheduler.replay.compare_measures import (
     differing_options,
     levels_of,
     measures_of,
+    mixed_workloads,
     run_labels,
     starts_against,
 )
@@ -31,10 +32,13 @@ from scheduler.replay.trace_io import new_directory
 Cell: TypeAlias = str | int | float | bool | None
 
 
-def compare(paths: Sequence[Path], out: Path) -> list[dict[str, Cell]]:
+def compare(
+    paths: Sequence[Path], out: Path, on_warning: Callable[[str], None] | None = None
+) -> list[dict[str, Cell]]:
     """Write the comparison of run directories to `out`; gives the table, a row per run or group.
 
-    The first run is the baseline. Raises BadInputError for a directory that holds no run, and
+    The first run is the baseline. on_warning: called with a sentence if the runs are not of the
+    same workload. Raises BadInputError for a directory that holds no run, and
     UsageError for fewer than two or an `out` that cannot be made.
     """
     if len(paths) < 2:
@@ -46,6 +50,8 @@ def compare(paths: Sequence[Path], out: Path) -> list[dict[str, Cell]]:
         write_json(comparison(runs, labels, measures, groups), scratch / SUMMARY)
         page = render_compare(runs, labels, measures, groups)
         (scratch / REPORT).write_text(page, encoding="utf-8")
+    if on_warning is not None and (warning := mixed_workloads(runs)):
+        on_warning(warning)
     if seeded(groups):
         return group_rows(runs, measures, groups)
     return table_rows(runs, labels, measures)

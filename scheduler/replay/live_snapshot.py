@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, overload
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from scheduler.replay.cluster_file import (
 )
 from scheduler.replay.cluster_trace import trace_of
 from scheduler.replay.snapshot_dir import snapshot_files
+from scheduler.replay.trace_rows import clipped
 from scheduler.state.cache import Cache
 from scheduler.state.claims import Claim
 from scheduler.state.gang_view import GangView, Members
@@ -153,7 +154,8 @@ def live_files(
     dropped = Counter(
         "pod of an incomplete gang" for gang in file.gangs if gang.waits_for for _ in gang.pods
     )
-    yield from snapshot_files(trace_of(file, SOURCE, dropped), file)
+    # A cluster may claim what no machine has; cluster.json has it as it is.
+    yield from snapshot_files(clipped(trace_of(file, SOURCE, dropped)), file)
 
 
 def _names(ask: Ask, roster: Roster, pending: Pending) -> list[Sequence[str]]:
@@ -230,7 +232,7 @@ def cluster_file(
         ],
         resources=list(snapshot.resources.names),
         shapes=[snapshot.shapes[shape] for shape in used],
-        nodes=_nodes(taken),
+        nodes=_Nodes(taken),
         gangs=[*(_gang(taken, g, number, names[g]) for g in range(pending.gangs)), *others],
         pins=[[snapshot.names[row] for row in rows.tolist()] for rows in pending.pins],
         holds=[
@@ -256,48 +258,81 @@ def _claim(claim: Claim, topology: Topology) -> ClaimEntry:
     )
 
 
-def _nodes(taken: Copied) -> list[NodeEntry]:
-    snapshot = taken.snapshot
-    labels = _labels(snapshot)
-    tokens: list[list[str]] = [[] for _ in snapshot.names]
-    for token in sorted(snapshot.tokens):
-        for row in snapshot.tokens[token].tolist():
-            tokens[row].append(token)
-    resources = sorted(enumerate(snapshot.resources.names), key=lambda pair: pair[1])
-    has = [(name, snapshot.allocatable[r].tolist()) for r, name in resources if name != PODS]
-    takes = [
-        (name, (snapshot.allocatable[r] - snapshot.free[r]).tolist())
-        for r, name in resources
-        if name != PODS
-    ]
-    flags, taints = snapshot.flags.tolist(), snapshot.taint_set.tolist()
-    slots, used = taken.slots.tolist(), (taken.slots - snapshot.slots).tolist()
-    return [
-        NodeEntry(
-            name=name,
-            labels=labels[row],
-            taints=list(snapshot.taint_sets[taints[row]]),
-            cordoned=bool(flags[row] & CORDONED),
-            settling=bool(flags[row] & SETTLING),
-            allocatable={key: amounts[row] for key, amounts in has if amounts[row]},
-            slots=slots[row],
-            used={key: amounts[row] for key, amounts in takes if amounts[row]},
-            pods=used[row],
-            tokens=tokens[row],
-        )
-        for row, name in enumerate(snapshot.names)
-    ]
+class _Nodes(Sequence[NodeEntry]):
+    """The nodes of a copy; entries are made from the columns when they are asked for."""
 
+    def __init__(self, taken: Copied) -> None:
+        snapshot = taken.snapshot
+        self._taken = taken
+        self._used = snapshot.allocatable - snapshot.free
+        names = enumerate(snapshot.resources.names)
+        self._resources = sorted(((name, r) for r, name in names if name != PODS))
+        self._labels = [snapshot.labels[key] for key in sorted(snapshot.labels)]
+        tokens = sorted(snapshot.tokens)
+        where = [snapshot.tokens[token] for token in tokens]
+        rows = np.concatenate([np.empty(0, np.int32), *where])
+        order = np.argsort(rows, kind="stable")  # so that a node's tokens stay sorted
+        self._token_row = rows[order]
+        self._token = np.repeat(np.arange(len(tokens)), [len(each) for each in where])[order]
+        self._tokens = tokens
 
-def _labels(snapshot: Snapshot) -> list[dict[str, str]]:
-    """[N] labels of each node, by key."""
-    out: list[dict[str, str]] = [{} for _ in snapshot.names]
-    for key in sorted(snapshot.labels):
-        values, code = snapshot.labels[key].values, snapshot.labels[key].code
-        rows = np.flatnonzero(code >= 0)
-        for row, value in zip(rows.tolist(), code[rows].tolist(), strict=True):
-            out[row][key] = values[value]
-    return out
+    def __len__(self) -> int:
+        return len(self._taken.snapshot.names)
+
+    @overload
+    def __getitem__(self, index: int) -> NodeEntry: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[NodeEntry]: ...
+    def __getitem__(self, index: int | slice) -> NodeEntry | list[NodeEntry]:
+        if isinstance(index, slice):
+            first, last, _ = index.indices(len(self))
+            return self._entries(first, last)
+        return self._entries(index, index + 1)[0]
+
+    def __iter__(self) -> Iterator[NodeEntry]:
+        for first in range(0, len(self), SLICE):
+            yield from self._entries(first, min(first + SLICE, len(self)))
+
+    def _entries(self, first: int, last: int) -> list[NodeEntry]:
+        taken, snapshot, part = self._taken, self._taken.snapshot, slice(first, last)
+        labels = self._labels_of(part)
+        tokens = self._tokens_of(first, last)
+        has = [(name, snapshot.allocatable[r, part].tolist()) for name, r in self._resources]
+        takes = [(name, self._used[r, part].tolist()) for name, r in self._resources]
+        flags, taints = snapshot.flags[part].tolist(), snapshot.taint_set[part].tolist()
+        slots = taken.slots[part].tolist()
+        pods = (taken.slots[part] - snapshot.slots[part]).tolist()
+        return [
+            NodeEntry(
+                name=name,
+                labels=labels[at],
+                taints=list(snapshot.taint_sets[taints[at]]),
+                cordoned=bool(flags[at] & CORDONED),
+                settling=bool(flags[at] & SETTLING),
+                allocatable={key: amounts[at] for key, amounts in has if amounts[at]},
+                slots=slots[at],
+                used={key: amounts[at] for key, amounts in takes if amounts[at]},
+                pods=pods[at],
+                tokens=tokens[at],
+            )
+            for at, name in enumerate(snapshot.names[part])
+        ]
+
+    def _labels_of(self, part: slice) -> list[dict[str, str]]:
+        out: list[dict[str, str]] = [{} for _ in self._taken.snapshot.names[part]]
+        for column in self._labels:
+            for labels, code in zip(out, column.code[part].tolist(), strict=True):
+                if code >= 0:
+                    labels[column.key] = column.values[code]
+        return out
+
+    def _tokens_of(self, first: int, last: int) -> list[list[str]]:
+        out: list[list[str]] = [[] for _ in range(first, last)]
+        start, end = np.searchsorted(self._token_row, (first, last)).tolist()
+        rows = self._token_row[start:end].tolist()
+        for row, token in zip(rows, self._token[start:end].tolist(), strict=True):
+            out[row - first].append(self._tokens[token])
+        return out
 
 
 def _gang(taken: Copied, g: int, number: dict[int, int], names: Sequence[str]) -> GangEntry:

@@ -34,6 +34,7 @@ from scheduler.model.topology import Topology
 from scheduler.model.topology_build import build_topology
 from scheduler.model.wishes import Level
 from scheduler.replay.cluster_file import SCHEMA_VERSION, ClusterFile, GangEntry, NodeEntry
+from scheduler.replay.cluster_text import cluster_text
 from scheduler.replay.trace import Trace, column
 from scheduler.replay.trace_io import changed_files, read_manifest, trace_files, write_trace
 from scheduler.state.claims import find_domain
@@ -53,16 +54,12 @@ def policy_of(cluster: ClusterFile) -> Policy:
 
 def write_snapshot(trace: Trace, cluster: ClusterFile, out: Path) -> None:
     """Write both as directory `out`. Raises UsageError if `out` is taken."""
-    write_trace(trace, out, {CLUSTER_FILE: _text(cluster)})
+    write_trace(trace, out, {CLUSTER_FILE: cluster_text(cluster)})
 
 
 def snapshot_files(trace: Trace, cluster: ClusterFile) -> Iterator[tuple[str, bytes]]:
     """(name, content) of what `write_snapshot` writes, made one after the other."""
-    return trace_files(trace, {CLUSTER_FILE: _text(cluster)})
-
-
-def _text(cluster: ClusterFile) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(cluster, order="sorted"), indent=1) + b"\n"
+    return trace_files(trace, {CLUSTER_FILE: cluster_text(cluster)})
 
 
 def load_snapshot(directory: Path) -> tuple[Snapshot, Pending]:
@@ -242,20 +239,19 @@ def pending_of(cluster: ClusterFile, snapshot: Snapshot) -> Pending:
         pool=column((0 for _ in gangs), np.int32),
         rank=column((rank for gang in gangs for rank in gang.ranks), np.int32),
         shape=column((shape for gang in gangs for shape in gang.shapes), np.int32),
-        held_row=column(
-            (
-                row_of.get(name, NO_ROW)
-                for gang in gangs
-                for name in gang.held or [""] * len(gang.ranks)
-            ),
-            np.int32,
-        ),
+        held_row=column((row_of.get(name, NO_ROW) for name in _held(gangs)), np.int32),
         pin=column((pin for gang in gangs for pin in gang.pins), np.int32),
         pins=tuple(
             column(sorted({row_of[name] for name in names if name in row_of}), np.int32)
             for names in cluster.pins
         ),
     )
+
+
+def _held(gangs: Sequence[GangEntry]) -> Iterator[str]:
+    """Node of every member's held room, empty where none is."""
+    for gang in gangs:
+        yield from gang.held or [""] * len(gang.ranks)
 
 
 def _check(gang: GangEntry, cluster: ClusterFile, level: Mapping[str, int]) -> None:

@@ -148,4 +148,4 @@ def _check_fill(
         try:
             problem_of(trace if policy.pool is None else narrow_pool(trace, policy.pool))
         except UsageError as error:
-            raise where.error(f"$.traces[{at}].dir", f"{what}: {error.what}", error.do) from error
+            raise where.error(f"$.traces[{at}].dir", f"{what}: {error.what}", error.hint) from error

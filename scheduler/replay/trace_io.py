@@ -34,6 +34,9 @@ UNITS = {
     "submit_us": "microseconds from the start of the trace",
 }
 
+Extra = Mapping[str, bytes | Iterable[bytes]]
+"""Name -> content of a file beside those of every trace, whole or in pieces."""
+
 
 class Manifest(msgspec.Struct, frozen=True):
     """manifest.json. `files` maps each other file of the directory to its sha256."""
@@ -82,7 +85,7 @@ def new_directory(out: Path) -> Iterator[Path]:
         work.rename(out)
 
 
-def write_trace(trace: Trace, out: Path, extra: Mapping[str, bytes] | None = None) -> None:
+def write_trace(trace: Trace, out: Path, extra: Extra | None = None) -> None:
     """Write `trace` as directory `out`, with `extra` files beside (hashed like the others).
 
     Raises UsageError if `out` is taken, ValueError if a name holds a line break.
@@ -92,9 +95,7 @@ def write_trace(trace: Trace, out: Path, extra: Mapping[str, bytes] | None = Non
         (work / MANIFEST).write_bytes(_manifest(trace, hashes))
 
 
-def trace_files(
-    trace: Trace, extra: Mapping[str, bytes] | None = None
-) -> Iterator[tuple[str, bytes]]:
+def trace_files(trace: Trace, extra: Extra | None = None) -> Iterator[tuple[str, bytes]]:
     """(name, content) of what `write_trace` writes, one in memory at a time; the manifest last."""
     hashes: dict[str, str] = {}
     for name, parts in _contents(trace, extra).items():
@@ -104,9 +105,9 @@ def trace_files(
     yield MANIFEST, _manifest(trace, hashes)
 
 
-def _contents(trace: Trace, extra: Mapping[str, bytes] | None) -> dict[str, Iterable[bytes]]:
+def _contents(trace: Trace, extra: Extra | None) -> dict[str, Iterable[bytes]]:
     return {
-        **{name: (data,) for name, data in (extra or {}).items()},
+        **{n: (data,) if isinstance(data, bytes) else data for n, data in (extra or {}).items()},
         NODES: nodes_to_csv(trace),
         GANGS: gangs_to_csv(trace),
     }

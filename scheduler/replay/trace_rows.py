@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, compress, pairwise
+from dataclasses import replace
+from itertools import chain, compress, islice, pairwise
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +33,8 @@ _TIME = Integer(0, 10**15)
 """Microseconds; 31 years."""
 _INT32 = 2**31 - 1
 
-_CHUNK = 50_000
-"""Rows of gangs.csv written together: some 10 MB of text, however long the trace."""
+_CHUNK = 5_000
+"""Rows written together: a megabyte of text and some 10 ms, however long the trace."""
 
 _NODE_KINDS: dict[str, Kind] = {
     "name": Text(filled=True, keys=True),
@@ -66,6 +68,10 @@ _PER_GANG = (
     *("min", "required", "preferred", "segment_size"),
 )
 """Columns on which all rows of one gang agree."""
+
+_NODE_NUMBERS = ("cpu_milli", "memory_bytes", "gpu", "pods")
+_GANG_NUMBERS = ("submit_us", "duration_us", "priority", "segment_size")
+_ROW_NUMBERS = ("count", "cpu_milli", "memory_bytes", "gpu", "gpu_milli")
 
 NODE_FIELDS = tuple(_NODE_KINDS)
 GANG_FIELDS = tuple(_GANG_KINDS)
@@ -220,6 +226,28 @@ def _check_range(kinds: dict[str, Kind], name: str, key: str, values: I64) -> No
         raise UsageError(what, "correct the number or its unit")
 
 
+def clipped(trace: Trace) -> Trace:
+    """`trace` with numbers that its files cannot hold brought to the nearest they can."""
+    return replace(
+        trace,
+        nodes=_clipped(_NODE_KINDS, _NODE_NUMBERS, trace.nodes),
+        gangs=_clipped(_GANG_KINDS, _GANG_NUMBERS, trace.gangs),
+        rows=_clipped(_GANG_KINDS, _ROW_NUMBERS, trace.rows),
+    )
+
+
+Part = TypeVar("Part", NodeColumns, GangColumns, ShapeRows)
+
+
+def _clipped(kinds: dict[str, Kind], names: Sequence[str], columns: Part) -> Part:
+    changed: dict[str, Any] = {}
+    for name in names:
+        kind = kinds[name]
+        assert isinstance(kind, Integer)
+        changed[name] = frozen(np.clip(getattr(columns, name), kind.least, kind.most))
+    return replace(columns, **changed)
+
+
 def nodes_to_csv(trace: Trace) -> Iterator[bytes]:
     """nodes.csv of `trace` in natural order of names, piece by piece.
 
@@ -227,7 +255,7 @@ def nodes_to_csv(trace: Trace) -> Iterator[bytes]:
     break.
     """
     nodes = trace.nodes
-    for name in ("cpu_milli", "memory_bytes", "gpu", "pods"):
+    for name in _NODE_NUMBERS:
         _check_range(_NODE_KINDS, name, "node", getattr(nodes, name))
     numbers = (nodes.cpu_milli, nodes.memory_bytes, nodes.gpu, nodes.pods)
     rows = zip(
@@ -237,16 +265,18 @@ def nodes_to_csv(trace: Trace) -> Iterator[bytes]:
         strict=True,
     )
     yield _csv_bytes(((*NODE_FIELDS, *trace.levels),), 1)
-    yield _csv_bytes(rows, len(nodes))
+    for first in range(0, len(nodes), _CHUNK):
+        last = min(first + _CHUNK, len(nodes))
+        yield _csv_bytes(islice(rows, last - first), last - first)
 
 
 def gangs_to_csv(trace: Trace) -> Iterator[bytes]:
     """gangs.csv of `trace`, piece by piece; min stays empty where it is all members, and
     segment_size where it is none. Raises what `nodes_to_csv` raises.
     """
-    for name in ("submit_us", "duration_us", "priority", "segment_size"):
+    for name in _GANG_NUMBERS:
         _check_range(_GANG_KINDS, name, "gang", getattr(trace.gangs, name))
-    for name in ("count", "cpu_milli", "memory_bytes", "gpu", "gpu_milli"):
+    for name in _ROW_NUMBERS:
         _check_range(_GANG_KINDS, name, "gang", getattr(trace.rows, name))
     yield _csv_bytes((GANG_FIELDS,), 1)
     sizes = trace.sizes()

@@ -13,7 +13,7 @@ from scheduler.serve.protocol import Document
 from scheduler.serve.views import Placed, Scene, state_of, told, where
 from scheduler.state.cache import Cache
 from scheduler.state.freeze import NO_ROW
-from scheduler.state.gang_view import GangView
+from scheduler.state.gang_view import GangView, OwnerRef
 from scheduler.state.pods import PodState
 from scheduler.state.queue import NEVER
 
@@ -29,7 +29,7 @@ def explain(scene: Scene, view: GangView, *, most_ranks: int = MOST_RANKS) -> Do
     reason, sentence = told(scene, view, placed)
     last = scene.verdicts.of(view.key)
     waiting = scene.roster.waiting_ranks(view.key)
-    bound = int(np.count_nonzero(placed.state == PodState.BOUND))
+    rejection = last.rejection if last is not None else None
     return {
         "gang": view.name,
         "state": state_of(view),
@@ -39,14 +39,7 @@ def explain(scene: Scene, view: GangView, *, most_ranks: int = MOST_RANKS) -> Do
         "answer_since_us": last.since_us if last is not None else None,
         "tried_us": last.cycle_us if last is not None else None,
         "now_us": scene.now_us,
-        "members": {
-            "wanted": view.wanted,
-            "minimum": view.minimum,
-            "without_node": int(waiting.size),
-            "binding": len(placed.rank) - bound,
-            "bound": bound,
-            "unsettled": scene.unsettled(view.key),
-        },
+        "members": _members(scene, view, placed, waiting),
         "domain": where(scene, placed),
         "placed": _by_level(scene.topology, placed.row),
         "wishes": _wishes(view.wishes, scene.topology),
@@ -55,21 +48,35 @@ def explain(scene: Scene, view: GangView, *, most_ranks: int = MOST_RANKS) -> Do
         "was_whole": view.was_whole,
         "unsupported": list(view.unsupported),
         "problems": list(view.problems),
-        "blocked_by": list(last.rejection.blocked_by)
-        if last is not None and last.rejection is not None
-        else [],
+        "blocked_by": list(rejection.blocked_by) if rejection is not None else [],
         "queue": _queue(scene.cache, view.key, scene.now_us),
         "holds": _holds(scene.cache, view.key),
         "claims": _claims(scene.cache, view.key, scene.topology),
-        "owner": {
-            "kind": view.owner.kind,
-            "namespace": view.owner.namespace,
-            "name": view.owner.name,
-            "uid": view.owner.uid,
-        },
+        "owner": _owner(view.owner),
         "key": view.key,
         "ranks": _ranks(scene, view, placed, waiting, most_ranks),
         "ranks_in_all": int(waiting.size) + len(placed.rank),
+    }
+
+
+def _members(scene: Scene, view: GangView, placed: Placed, waiting: I32) -> Document:
+    bound = int(np.count_nonzero(placed.state == PodState.BOUND))
+    return {
+        "wanted": view.wanted,
+        "minimum": view.minimum,
+        "without_node": int(waiting.size),
+        "binding": len(placed.rank) - bound,
+        "bound": bound,
+        "unsettled": scene.unsettled(view.key),
+    }
+
+
+def _owner(owner: OwnerRef) -> Document:
+    return {
+        "kind": owner.kind,
+        "namespace": owner.namespace,
+        "name": owner.name,
+        "uid": owner.uid,
     }
 
 

@@ -27,6 +27,8 @@ SLICE = 500
 """Gangs looked at in one question: a few milliseconds."""
 FAILURES = 3
 """Failed tries in a row after which a watch counts as broken: one may fail any time."""
+COUNTED = 10_000
+"""Gangs whose states are counted in one question."""
 MOST_NAMES = 20_000
 """Names that a wrong one is compared with."""
 MOST_SINGLES = 1_000
@@ -107,7 +109,7 @@ class LiveAnswers:
         return self._metrics.render()
 
     def _gauges(self) -> None:
-        self._metrics.gangs(Counter(views.state_of(view) for view in self._views()))
+        self._metrics.gangs(self._counts())
 
         def look() -> tuple[int, int, Sequence[Watch]]:
             sight = self._sight()
@@ -137,8 +139,7 @@ class LiveAnswers:
 
     def status(self) -> Document:
         """See `Answers.status`."""
-        gangs = views.counts(self._views())
-        return {**self._loop.ask(lambda: _status(self._sight())), "gangs": gangs}
+        return {**self._loop.ask(lambda: _status(self._sight())), "gangs": self._counts()}
 
     def gangs(self) -> list[Document]:
         """See `Answers.gangs`: gangs, and single pods that wait; those who wait longest first."""
@@ -183,15 +184,29 @@ class LiveAnswers:
     def _views(self, most: int | None = None) -> list[GangView]:
         return list(self._sliced(lambda _, found: found, most))
 
+    def _counts(self) -> dict[str, int]:
+        """Gangs, and single pods that wait or are being bound, by state."""
+        found: Counter[str] = Counter()
+        keys = self._keys()
+        for start in range(0, len(keys), COUNTED):
+
+            def look(some: Sequence[str] = keys[start : start + COUNTED]) -> list[str]:
+                return views.states(self._sight().scene.cache, some)
+
+            found.update(self._loop.ask(look))
+        return dict(sorted(found.items()))
+
+    def _keys(self) -> list[str]:
+        def everybody() -> list[str]:
+            return list(self._sight().roster.keys())
+
+        return self._loop.ask(everybody)
+
     def _sliced(
         self, work: Callable[[Scene, list[GangView]], list[T]], most: int | None = None
     ) -> Iterator[T]:
         """`work` over all gangs, SLICE of them in a question."""
-
-        def everybody() -> list[str]:
-            return list(self._sight().roster.keys())
-
-        keys = self._loop.ask(everybody)[:most]
+        keys = self._keys()[:most]
         for start in range(0, len(keys), SLICE):
 
             def look(some: Sequence[str] = keys[start : start + SLICE]) -> list[T]:

@@ -79,7 +79,9 @@ class Server(ThreadingHTTPServer):
 
     def start(self) -> None:
         """Serves from now on."""
-        self._thread = threading.Thread(target=self.serve_forever, name="http", daemon=True)
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(0.1,), name="http", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -129,6 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = IDLE_S
     server_version = f"muster/{__version__}"
     sys_version = ""
+    default_request_version = "HTTP/1.0"  # a refusal has a head, also of what is no request
     begun = False
     """Whether the head of the answer is out: there is no second one."""
 

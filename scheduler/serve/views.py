@@ -6,7 +6,6 @@ Where members are is said in terms of the topology that the last cycle saw.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -30,6 +29,7 @@ from scheduler.state.standing import standing
 from scheduler.state.verdicts import Told
 
 SECOND_US = 1_000_000
+_QUEUED = (GangState.PENDING, GangState.BACKING_OFF)
 
 
 class Gangs(Protocol):
@@ -169,9 +169,16 @@ def order_of(row: Mapping[str, object]) -> tuple[bool, float, str]:
     return waits is None, -waits if isinstance(waits, int) else 0, str(row["gang"])
 
 
-def counts(views: Iterable[GangView]) -> dict[str, int]:
-    """Gangs (and single pods) by state, for `muster_gangs{state}`."""
-    return dict(sorted(Counter(state_of(view) for view in views).items()))
+def states(cache: Cache, keys: Iterable[str]) -> list[str]:
+    """The state of each key of the roster, as `state_of` its view, without making the view."""
+    queue = cache.queue
+    out = []
+    for key in keys:
+        state = cache.state(key)
+        if state is None or (state in _QUEUED and key not in queue):
+            state = GangState.WAITING
+        out.append(str(state))
+    return out
 
 
 # ---- the cluster

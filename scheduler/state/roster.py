@@ -242,17 +242,17 @@ class Roster(RosterViews):
     def put_group(self, group: Group, now_us: int) -> None:  # noqa: ARG002
         """A PodGroup appeared or changed. One of another UID is another gang."""
         belongs = f"{GROUP_KEY}{group.namespace}/{group.name}"
-        gang = self.gangs.called(belongs)
+        before = self.gangs.called(belongs)
+        gang = self.gangs.keyed(group.uid) or before
         if gang is None or gang.uid not in {"", group.uid}:
-            before, gang = (
-                gang,
-                self.gangs.add(belongs, "PodGroup", self.table.shared(group.namespace), group.name),
-            )
-            if before is not None:
-                self._unsee(before)
-                self._move_all(before, gang)
-        elif gang.seen and gang.least == group.min_member:
+            space = self.table.shared(group.namespace)
+            gang = self.gangs.add(belongs, "PodGroup", space, group.name)
+        elif gang.seen and gang.least == group.min_member and gang is before:
             return
+        if before is not None and before is not gang:
+            self.gangs.recall(gang)
+            self._unsee(before)
+            self._move_all(before, gang)
         if gang.key != group.uid:
             self.gangs.rename(gang, group.uid)
         gang.least = group.min_member
@@ -279,6 +279,8 @@ class Roster(RosterViews):
                 self.table.moving[slot] = after.number
             else:
                 self._switch(slot, after.number)
+        moving = self.table.moving
+        moving.update({slot: after.number for slot, to in moving.items() if to == before.number})
 
     # ---- time
 

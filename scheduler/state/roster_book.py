@@ -158,8 +158,6 @@ class RosterBook:
         self.cache.forget(key, ranks, requeue=False)
         self.on_lost(key, ranks)
         self._end_lone(slot)
-        if self._gang(slot) is not None:
-            self.table.rank[slot] = NONE
 
     def _end_lone(self, slot: int) -> None:
         """The cache forgets the pod as one that waits alone."""

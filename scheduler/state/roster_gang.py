@@ -194,6 +194,10 @@ class RosterGangs:
         self._keys.setdefault(gang.key, gang)
         return gang
 
+    def recall(self, gang: RosterGang) -> None:
+        """From now on it is this one that pods call so."""
+        self._belongs[gang.belongs] = gang
+
     def rename(self, gang: RosterGang, key: str) -> None:
         """Its key is known only now."""
         if self._keys.get(gang.key) is gang:

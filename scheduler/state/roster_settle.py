@@ -61,6 +61,7 @@ class RosterSettling(RosterBook):
         self._unseen.pop(gang.number, None)
         self._short.discard(gang.number)
         self._turning.discard(gang.number)
+        self._dirty.discard(gang.number)
         self.gangs.end(gang)
 
     # ---- pods that belong to something else by now
@@ -70,7 +71,8 @@ class RosterSettling(RosterBook):
         for slot, number in list(self.table.moving.items()):
             if not self._assumed(slot):
                 del self.table.moving[slot]
-                self._switch(slot, number)
+                if number != self.table.gang[slot]:
+                    self._switch(slot, number)
 
     def _turn(self, gang: RosterGang, slots: I32) -> None:
         """Its pods become single ones, or the reverse; waits until no bind is under way."""
@@ -93,9 +95,8 @@ class RosterSettling(RosterBook):
         gang.together = gang.wants_together
         gang.roll = None
         self.table.rank[slots] = NONE if gang.together else 0
-        if gang.together:
-            self._mark(gang)
-        else:
+        self._changed.add(gang.key)
+        if not gang.together:
             self._lone.update(dict.fromkeys(slots.tolist()))
 
     # ---- a gang

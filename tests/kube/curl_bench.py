@@ -44,8 +44,8 @@ class Bench:
     """One transport to one server. Change `access` to change what a renewal brings."""
 
     def __init__(self, url: str, ca: Path | None, **access: object) -> None:
-        ca_file = str(ca) if ca else None
-        self.access = replace(Access(url, ca_file=ca_file), **access)  # type: ignore[arg-type]
+        trusted = ca.read_bytes() if ca else b""
+        self.access = replace(Access(url, ca=trusted), **access)  # type: ignore[arg-type]
         self.loads = 0
         self.trouble: Exception | None = None
         self.clock = JumpingClock()

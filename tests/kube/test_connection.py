@@ -111,26 +111,27 @@ def test_token_file_is_read_again(write: Write, tmp_path: Path) -> None:
 
 
 def test_certificates_in_files_and_inline(write: Write, tmp_path: Path) -> None:
-    """Inline data ends up in files that only we can read."""
+    """Their content is what counts; files are read again, as somebody may replace them."""
     for name in ("ca", "crt", "key"):
         (tmp_path / name).write_text(f"pem {name}")
     user: Config = {"client-certificate": "crt", "client-key": "key"}
-    access = connection.load(write(user, {"certificate-authority": "ca"})).access
-    assert access.cert_file == str(tmp_path / "crt")
-    assert access.key_file == str(tmp_path / "key")
-    assert access.ca_file == str(tmp_path / "ca")
+    found = connection.load(write(user, {"certificate-authority": "ca"}))
+    access = found.access
+    assert (access.ca, access.certificate, access.key) == (b"pem ca", b"pem crt", b"pem key")
+    found.refresh()
+    assert found.access is access, "nothing has changed"
+    (tmp_path / "crt").write_text("new")
+    found.refresh()
+    assert found.access.certificate == b"new"
     data = {
         name: base64.b64encode(f"inline {name}".encode()).decode() for name in ("ca", "crt", "key")
     }
     user = {"client-certificate-data": data["crt"], "client-key-data": data["key"]}
     access = connection.load(write(user, {"certificate-authority-data": data["ca"]})).access
-    files = (access.ca_file, access.cert_file, access.key_file)
-    assert [Path(file or "").read_text() for file in files] == [
-        "inline ca",
-        "inline crt",
-        "inline key",
-    ]
-    assert Path(access.key_file or "").stat().st_mode & 0o077 == 0
+    assert (access.ca, access.certificate) == (b"inline ca", b"inline crt")
+    assert access.key == b"inline key"
+    assert not access.rotates
+    assert "inline" not in repr(access), "secrets do not belong into logs"
 
 
 def test_way_to_the_server(write: Write) -> None:
@@ -217,7 +218,7 @@ def test_credential_plugin_that_gives_a_certificate(write: Write, tmp_path: Path
             "status": status}  # fmt: skip
     (tmp_path / "answer").write_text(json.dumps(body))
     access = connection.load(write(plugin(tmp_path))).access
-    assert Path(access.cert_file or "").read_text() == "cert pem"
+    assert (access.certificate, access.key) == (b"cert pem", b"key pem")
     assert access.headers == ()
 
 
@@ -249,7 +250,7 @@ def test_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = connection.load()
     assert found.server == "https://[fd00::1]:443"
     assert found.headers() == ["Authorization: bearer one"]
-    assert (found.access.ca_file, found.access.rotates) == (str(ca), True)
+    assert (found.access.ca, found.access.rotates) == (b"pem", True)
     token.write_text("two")
     found.refresh()
     assert found.headers() == ["Authorization: bearer two"]

@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 import pytest
 
@@ -100,6 +100,31 @@ def test_second_401_stands(serve: Serve, authority: Authority) -> None:
         assert client.call().status == 200
 
 
+def test_first_401_of_a_stream_is_not_told(serve: Serve, authority: Authority) -> None:
+    """Even if its head comes long before its end."""
+    head_sent, go_on = threading.Event(), threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.number == 0:
+            exchange.send(b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\n")
+            head_sent.set()
+            go_on.wait(20)
+            exchange.send(b"{}")
+        else:
+            only_new(exchange)
+
+    server = serve(answer)
+    with Bench(server.url, authority.ca, headers=OLD) as client:
+        client.access = replace(client.access, headers=NEW)
+        heard, _ = client.stream()
+        client.until(head_sent.is_set)
+        for _ in range(5):
+            client.transport.poll(20_000)
+        go_on.set()
+        client.until(lambda: heard.data)
+    assert heard.codes == [200]
+
+
 def test_failed_renewal_is_told(serve: Serve, authority: Authority) -> None:
     """The 401 stands, with the reason why there are no new credentials."""
     server = serve(only_new)
@@ -152,8 +177,14 @@ def test_rotating_credentials_are_read_again(serve: Serve, authority: Authority)
         assert token == ("Bearer new" if rotates else "Bearer old")
 
 
+def shown_by(authority: Authority, name: str) -> dict[str, Any]:
+    """A client certificate and its key."""
+    certificate, key = authority.issue(name)
+    return {"certificate": certificate.read_bytes(), "key": key.read_bytes()}
+
+
 def test_client_certificate(authority: Authority) -> None:
-    """The server sees it; after a 401 the new one is shown on a new connection."""
+    """The server sees it; after a 401 the new one is shown, on a new connection and session."""
     names: list[str] = []
 
     def answer(exchange: Exchange) -> None:
@@ -163,38 +194,15 @@ def test_client_certificate(authority: Authority) -> None:
         names.append(name)
         exchange.reply(200 if name == "second" else 401)
 
-    first, second = authority.issue("first"), authority.issue("second")
+    first, second = shown_by(authority, "first"), shown_by(authority, "second")
     certificate = authority.issue("server", hosts=("127.0.0.1",))
     with TlsServer(certificate, answer, client_ca=authority.ca) as server:
-        files = {"cert_file": str(first[0]), "key_file": str(first[1])}
-        with Bench(server.url, authority.ca, **files) as client:
-            client.access = replace(
-                client.access, cert_file=str(second[0]), key_file=str(second[1])
-            )
+        with Bench(server.url, authority.ca, **first) as client:
+            client.access = replace(client.access, **second)
             assert client.call("POST", "/x", b"{}").status == 200
             assert client.call("POST", "/x", b"{}").status == 200
         assert names == ["first", "second", "second"]
         assert server.connections == 2
-
-
-def test_client_certificate_replaced_in_its_file(authority: Authority) -> None:
-    """The same path, other content: the connection that stands for the old one is not used."""
-
-    def answer(exchange: Exchange) -> None:
-        shown = exchange.socket.getpeercert()
-        assert shown is not None
-        exchange.reply(200 if "second" in str(shown["subject"]) else 401)
-
-    first, second = authority.issue("first"), authority.issue("second")
-    certificate = authority.issue("server", hosts=("127.0.0.1",))
-    with TlsServer(certificate, answer, client_ca=authority.ca) as server:
-        files = {"cert_file": str(first[0]), "key_file": str(first[1])}
-        with Bench(server.url, authority.ca, **files) as client:
-            first[1].write_bytes(second[1].read_bytes())
-            first[0].write_bytes(second[0].read_bytes())
-            heard, _ = client.stream()
-            client.until(lambda: heard.ends)
-            assert heard.codes == [200]
 
 
 def test_certificate_for_another_name(authority: Authority) -> None:

@@ -162,7 +162,9 @@ def test_a_connection_that_says_nothing_or_breaks_off_harms_nobody(address: str)
     assert ask(address, "/gangs")[0] == 200
 
 
-def test_a_bug_in_a_page_is_500_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_in_a_page_is_500_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, logged: io.StringIO
+) -> None:
     """It is logged; the client learns that it is not its fault."""
     running = busy()
     monkeypatch.setattr(running.answers, "gangs", lambda: 1 / 0)
@@ -170,12 +172,14 @@ def test_a_bug_in_a_page_is_500_and_nothing_else(monkeypatch: pytest.MonkeyPatch
         status, _, body = ask(address, "/gangs")
         assert (status, json.loads(body)["hint"]) == (500, "its log has the details")
         assert ask(address, "/healthz")[0] == 200
+    assert "ZeroDivisionError" in logged.getvalue()
 
 
 def test_the_snapshot_is_a_tar_with_the_manifest_last(address: str) -> None:
     """Four files, plain names."""
     data = ask(address, "/snapshot")[2]
-    names = tarfile.open(fileobj=io.BytesIO(data)).getnames()
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        names = tar.getnames()
     assert names == ["cluster.json", "nodes.csv", "gangs.csv", "manifest.json"]
     assert len(data) % 512 == 0
 
@@ -193,8 +197,7 @@ def test_a_snapshot_that_fails_midway_is_cut_off(monkeypatch: pytest.MonkeyPatch
         status, _, data = ask(address, "/snapshot")
     assert status == 200
     assert b"error" not in data
-    with pytest.raises(tarfile.ReadError):
-        tarfile.open(fileobj=io.BytesIO(data + b"")).getmember("manifest.json")
+    assert len(data) == 2 * tarfile.BLOCKSIZE  # head and content of one file, and no end
 
 
 def test_more_requests_than_threads_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,8 +81,11 @@ class RosterMachine(RuleBasedStateMachine):
     def check(self, *, settled: bool = False) -> None:
         self.desk.check(settled=settled)
 
-    @rule(owner=st.sampled_from("aaajrrp"), label=labels, notes=notes_of, node=st.booleans())
-    def create_all(self, owner: str, label: Any, notes: Any, *, node: bool) -> None:
+    @rule(
+        owner=st.sampled_from("aaajrrp"), label=labels, notes=notes_of, node=st.booleans(),
+        then=st.booleans(),
+    )  # fmt: skip
+    def create_all(self, owner: str, label: Any, notes: Any, *, node: bool, then: bool) -> None:
         """What a controller does: its pods appear one after the other, alike."""
         for name in NAMES:
             if name.startswith(owner) and name not in self.pods:
@@ -94,6 +97,8 @@ class RosterMachine(RuleBasedStateMachine):
                         labels=mine, annotations=notes, node="n4" if node and self.made % 2 else "",
                     )
                 )  # fmt: skip
+        if then:
+            self.decide()
 
     @rule(name=names, owner=owners, label=labels, notes=notes_of, data=st.data())
     def create(self, name: str, owner: str, label: Any, notes: Any, data: st.DataObject) -> None:
@@ -118,7 +123,7 @@ class RosterMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.pods)
     @rule(data=st.data(), how=st.integers(0, 6))
     def change(self, data: st.DataObject, how: int) -> None:
-        pod = self.pods[data.draw(st.sampled_from(sorted(self.pods)))]
+        pod = self.one(data)
         owner = data.draw(owners)
         changes: tuple[dict[str, Any], ...] = (
             {"gated": False},
@@ -134,13 +139,20 @@ class RosterMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.pods)
     @rule(data=st.data(), node=st.sampled_from(NODES))
     def bound_by_others(self, data: st.DataObject, node: str) -> None:
-        pod = self.pods[data.draw(st.sampled_from(sorted(self.pods)))]
+        pod = self.one(data)
         self.show(replace(pod, node=pod.node or node))
 
     @precondition(lambda self: self.pods)
     @rule(data=st.data())
     def delete_one(self, data: st.DataObject) -> None:
-        self.delete(data.draw(st.sampled_from(sorted(self.pods))))
+        self.delete(self.one(data).name)
+
+    def one(self, data: st.DataObject) -> Sighting:
+        """A pod; often one whose bind is under way, where there is one."""
+        under_way = self.assumed()
+        prefer = data.draw(st.integers(0, 1))
+        some = under_way if under_way and prefer else sorted(self.pods)
+        return self.pods[data.draw(st.sampled_from(some))]
 
     def delete(self, name: str) -> None:
         self.desk.roster.drop_pod(self.pods.pop(name).uid, self.desk.now)
@@ -208,12 +220,19 @@ class RosterMachine(RuleBasedStateMachine):
             assert all(found.uids), (key, ranks)
             alive = {pod.uid: pod for pod in self.pods.values()}
             for name, uid in zip(found.names, found.uids, strict=True):
-                if uid in self.ghosts and uid == key:
-                    continue  # a pod alone: nobody has said yet that it is gone
+                if uid in self.ghosts:  # nobody has said that it is gone
+                    after = self.pods.get(name)
+                    assert after is None or self.key(after) != key
+                    continue
                 assert alive[uid].name == name
                 assert alive[uid].member
                 assert alive[uid].node == ""
                 assert not alive[uid].unsupported
+
+    def key(self, pod: Sighting) -> str:
+        """Key of the gang that the roster has it in."""
+        slot = self.desk.roster.table.slot(pod.uid)
+        return "" if slot == NONE else self.desk.roster._key(slot)
 
     def assumed(self) -> list[str]:
         roster = self.desk.roster

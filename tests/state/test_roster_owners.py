@@ -97,6 +97,19 @@ def test_pods_of_other_controllers_are_placed_one_by_one(kind: str) -> None:
     assert desk.settle() == {"uid-r-x": [0], "uid-r-y": [0]}
 
 
+def test_single_pods_wait_no_more_when_their_controller_is_gone() -> None:
+    """They will be collected; until then it is said."""
+    desk = Desk()
+    desk.own("r", 1, "ReplicaSet")
+    desk.put("r-x", owner="r", kind="ReplicaSet")
+    assert desk.settle() == {"uid-r-x": [0]}
+    desk.roster.drop_controller("r", desk.now)
+    assert desk.settle() == {}
+    view = desk.roster.view("uid-r-x")
+    assert view is not None
+    assert view.problems == ("its owner ReplicaSet r is gone",)
+
+
 def test_an_indexed_job_is_a_gang_that_completed_members_leave() -> None:
     """As pods complete, fewer are wanted: the gang is not degraded."""
     desk = Desk()
