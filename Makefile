@@ -104,7 +104,8 @@ debug: .venv/.tools build/debug/.site  ## kernel tests on bounds-checked kernels
 
 # The control plane is built once, outside the checkout; MUSTER_E2E=local|kind|existing chooses it.
 e2e: .venv/.tools .venv/.wheel  ## stories on a real control plane [STORY=3]
-	$(BIN)/pytest -p no:cacheprovider e2e --story "$(STORY)"
+	$(BIN)/python -m e2e.binaries
+	$(BIN)/pytest e2e --story "$(STORY)"
 
 live-demo: .venv/.tools .venv/.wheel  ## a gang of 500 on a control plane with 1,000 nodes
 	$(BIN)/python -P -c 'import runpy, sys; sys.path.append("."); runpy.run_module("e2e.demo", run_name="__main__")'

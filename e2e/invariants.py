@@ -85,7 +85,9 @@ def overcommitted(changes: Iterable[Change], schedulers: Collection[str]) -> lis
             taken[name][uid] = requests_of(pod)
             if pod.spec.scheduler_name in schedulers and change.type != "ADDED":
                 over = _over(nodes.get(name), taken[name].values())
-                found += [f"the bind of {name_of(pod)} puts {name} over its {each}" for each in over]
+                found += [
+                    f"the bind of {name_of(pod)} puts {name} over its {each}" for each in over
+                ]
     return found
 
 
@@ -227,7 +229,8 @@ def _largest(left: Amounts, right: Amounts) -> Amounts:
 @lru_cache(maxsize=4096)
 def quantity(text: str) -> Decimal:
     """A quantity in base units, exactly."""
-    return Decimal(parse_quantity(text))
+    amount: Decimal = parse_quantity(text)  # type: ignore[no-untyped-call]
+    return amount
 
 
 def name_of(pod: Pod) -> str:

@@ -77,7 +77,7 @@ class LocalControlPlane:
     def start(self) -> None:
         """Returns when every component says that it is ready.
 
-        Raises ProcessFailure with the end of the log of the one that does not.
+        Raises ProcessError with the end of the log of the one that does not.
         """
         serving = self.authority.issue("kube-apiserver", hosts=self._hosts)
         etcd = self._start_etcd()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import time
 import urllib.error
@@ -22,6 +23,8 @@ from e2e.provider import Provider
 RBAC = Path(__file__).resolve().parent / "rbac.yaml"
 READY_SECONDS = 30.0
 STOP_SECONDS = 10.0
+ASKING = ("status", "explain", "snapshot")
+"""Commands that ask a running scheduler."""
 TOKEN_SECONDS = 3600
 LEVELS = [{"name": "spine", "label": SPINE}, {"name": "leaf", "label": LEAF}]
 
@@ -152,6 +155,20 @@ class Muster:
             ):
                 total += float(value)
         return total
+
+    def command(self, *arguments: str) -> str:
+        """What `muster ARGUMENTS` prints, both streams. Raises AssertionError if it fails."""
+        command = [sys.executable, "-P", "-m", "scheduler", *arguments]
+        if arguments[0] in ASKING:
+            command += ["--address", self.url.removeprefix("http://")]
+        result = subprocess.run(
+            command,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        if result.returncode:
+            said = f"{' '.join(arguments)} ended with {result.returncode}"
+            raise AssertionError(f"muster {said}: {result.stdout.strip()}")
+        return result.stdout
 
     def stop(self) -> int:
         """SIGTERM; returns its exit code (negative: it had to be killed)."""

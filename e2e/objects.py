@@ -6,7 +6,7 @@ business (`e2e.cluster.Cluster` adds it).
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -102,7 +102,7 @@ def node(name: str, labels: Mapping[str, str], machine: Machine | None = None) -
     It is born Ready: waiting for kwok to say so costs four more writes a node.
     """
     offered = (machine or Machine()).resources()
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     ready = {
         "type": "Ready",
         "status": "True",

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 REAPER = Path(__file__).resolve().parent / "reaper.py"
@@ -22,7 +23,7 @@ PORTS = range(20_000, 32_000)
 """Below Linux's ephemeral ports: no outgoing connection takes one between choice and use."""
 
 
-class ProcessFailure(Exception):
+class ProcessError(Exception):
     """A process did not start or ended too early; carries the end of its log."""
 
 
@@ -37,7 +38,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise ProcessFailure(f"no free port on 127.0.0.1 between {PORTS.start} and {PORTS.stop}")
+    raise ProcessError(f"no free port on 127.0.0.1 between {PORTS.start} and {PORTS.stop}")
 
 
 class Process:
@@ -75,10 +76,8 @@ class Process:
     def signal(self, number: signal.Signals) -> None:
         """Sends the signal to the process and its children; nothing if it has ended."""
         if self.running():
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
-            except ProcessLookupError:
-                pass
 
     def wait(self, seconds: float) -> bool:
         """True if it ended within that time."""
@@ -132,6 +131,13 @@ class Processes:
         self._tell_reaper(f"+{process.pid}")
         return process
 
+    def named(self, name: str) -> Process:
+        """The running process of that name. Raises LookupError."""
+        for process, _grace in self._running:
+            if process.name == name:
+                return process
+        raise LookupError(f"no process {name} was started")
+
     def stop(self, processes: Sequence[Process]) -> None:
         """Stops these, all signalled at once, then waited for."""
         chosen = [(each, grace) for each, grace in self._running if each in processes]
@@ -152,12 +158,10 @@ class Processes:
 
     def _tell_reaper(self, line: str) -> None:
         """Best effort: without a helper the session still stops its processes itself."""
-        try:
-            assert self._reaper.stdin is not None
+        assert self._reaper.stdin is not None
+        with suppress(BrokenPipeError, ValueError):
             self._reaper.stdin.write(line + "\n")
             self._reaper.stdin.flush()
-        except (BrokenPipeError, ValueError):
-            pass
 
 
 def wait_until(
@@ -170,7 +174,7 @@ def wait_until(
 ) -> None:
     """Polls `ready` until it is true.
 
-    Raises ProcessFailure with the end of the log when `process` ends or the time is over.
+    Raises ProcessError with the end of the log when `process` ends or the time is over.
     """
     deadline = time.monotonic() + seconds
     while not ready():
@@ -178,5 +182,5 @@ def wait_until(
         if ended or time.monotonic() > deadline:
             reason = "ended" if ended else f"not ready after {seconds:.0f} s"
             where = f"; its log {process.log} ends with:\n{process.tail()}" if process else ""
-            raise ProcessFailure(f"{what}: {reason}{where}")
+            raise ProcessError(f"{what}: {reason}{where}")
         time.sleep(pause)

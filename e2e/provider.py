@@ -32,7 +32,7 @@ CLEANED = (
 """Cluster-scoped kinds that tests make; objects in namespaces go with their namespace."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """This provider does not do that; a test that needs it is skipped with this reason."""
 
 
@@ -67,9 +67,9 @@ class Provider:
         return f"muster-e2e-{self.session}" if self.shared else "muster"
 
     def create_nodes(self, nodes: list[Object]) -> list[str]:
-        """Creates nodes for kwok; returns their names. Raises Refused where that is not allowed."""
+        """Creates nodes for kwok; returns their names. Raises RefusedError where it may not."""
         if not self.fake_nodes:
-            raise Refused(
+            raise RefusedError(
                 "creating fake nodes in an existing cluster needs MUSTER_E2E_FAKE_NODES=1"
                 " and a kwok that plays the nodes annotated kwok.x-k8s.io/node=fake"
             )
@@ -84,9 +84,11 @@ class Provider:
         labels: Mapping[str, str],
         taints: Mapping[str, str],
     ) -> Process:
-        """Starts a hollow kubelet that registers itself. Raises Refused where none can run."""
+        """Starts a hollow kubelet that registers itself. Raises RefusedError where none can run."""
         del name, machine, labels, taints
-        raise Refused(f"hollow kubelets need credentials of nodes: not with MUSTER_E2E={self.name}")
+        raise RefusedError(
+            f"hollow kubelets need credentials of nodes: not with MUSTER_E2E={self.name}"
+        )
 
     def close(self) -> None:
         """Deletes what the session made and stops its processes."""
@@ -181,13 +183,13 @@ def provider_name() -> str:
 
 
 def open_provider(name: str, folder: Path) -> Provider:
-    """The provider of that name, ready. Raises Refused for kind, which comes later."""
+    """The provider of that name, ready. Raises RefusedError for kind, which comes later."""
     folder.mkdir(parents=True, exist_ok=True)
     if name == "local":
         return LocalProvider(folder)
     if name == "existing":
         return ExistingProvider(folder)
-    raise Refused("MUSTER_E2E=kind comes with the deployment on kind; use local or existing")
+    raise RefusedError("MUSTER_E2E=kind comes with the deployment on kind; use local or existing")
 
 
 def remove(folder: Path) -> None:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 
 GRACE_SECONDS = 3.0
 
@@ -25,10 +26,8 @@ def main() -> None:
             listed.remove(pid)
     for number in (signal.SIGTERM, signal.SIGKILL):
         for pid in reversed(listed):
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(pid, number)
-            except ProcessLookupError:
-                pass
         if listed and number == signal.SIGTERM:
             time.sleep(GRACE_SECONDS)
 

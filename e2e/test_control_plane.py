@@ -76,7 +76,7 @@ def test_muster_may_do_what_it_needs_and_nothing_else(
     )
     for method, path, body in forbidden:
         with pytest.raises(ApiError) as refusal:
-            muster.request(method, path, body, content_type=MERGE if method == "PATCH" else JSON)
+            muster.request(method, path, body, MERGE if method == "PATCH" else JSON)
         assert refusal.value.status == 403, (method, path)
 
 
@@ -96,8 +96,9 @@ def _bind_by_hand(cluster: Cluster, name: str, node: str) -> None:
 def test_an_existing_cluster_serves_as_well(provider: Provider) -> None:
     """With MUSTER_E2E=existing the same tests run on the current kubeconfig and leave nothing."""
     before = _names(provider)
-    command = [sys.executable, "-m", "pytest", str(HERE / "test_control_plane.py"), "-p",
-               "no:cacheprovider", "-k", "statefulset_runs or kubelet_refuses or muster_may"]  # fmt: skip
+    tests = "statefulset_runs or kubelet_refuses or muster_may"
+    file = str(HERE / "test_control_plane.py")
+    command = [sys.executable, "-m", "pytest", file, "-p", "no:cacheprovider", "-k", tests]
     environment = {
         **os.environ,
         "MUSTER_E2E": "existing",

@@ -22,7 +22,12 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep data and logs at the end")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    options = Options(**dict.fromkeys(arguments.without, False))
+    left_out = set(arguments.without)
+    options = Options(
+        controllers="controllers" not in left_out,
+        scheduler="scheduler" not in left_out,
+        kwok="kwok" not in left_out,
+    )
     folder = Path(tempfile.mkdtemp(prefix="muster-e2e-"))
     started = time.monotonic()
     plane = LocalControlPlane(folder, options)

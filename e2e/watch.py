@@ -132,7 +132,9 @@ class Node(msgspec.Struct, frozen=True):
     @property
     def schedulable(self) -> bool:
         """Ready, and without the taint that the API server gives every new node."""
-        ready = any(each.type == "Ready" and each.status == "True" for each in self.status.conditions)
+        ready = any(
+            each.type == "Ready" and each.status == "True" for each in self.status.conditions
+        )
         tainted = any(each["key"] == "node.kubernetes.io/not-ready" for each in self.spec.taints)
         return ready and not tainted
 
@@ -179,7 +181,7 @@ class Recorder:
     def __post_init__(self) -> None:
         """Nothing runs yet: see `start`."""
         self.news = threading.Condition()
-        self._decoders = {kind: msgspec.json.Decoder(type) for kind, type in self.TYPES.items()}
+        self._decoders = {kind: msgspec.json.Decoder(model) for kind, model in self.TYPES.items()}
         self._events = msgspec.json.Decoder(_Event)
         self._stopping = threading.Event()
         self._streams: dict[str, Stream] = {}
@@ -282,23 +284,24 @@ class Recorder:
             self.news.notify_all()
 
     def _follow(self, kind: str, version: str) -> None:
-        """Watches from `version` on, again after each end of the stream."""
+        """Watches from `version` on, again after each end of the stream.
+
+        A server that is away loses nothing; one that says that the history is too old (410), or
+        something that cannot be read, leaves a gap and is followed by a new list.
+        """
         while not self._stopping.is_set():
             try:
                 version = self._watch(kind, version)
-            except ApiError as error:
-                if error.status != 410:
-                    self._note(kind, error)
-                    self._stopping.wait(0.5)
-                    continue
+            except (ApiError, msgspec.MsgspecError) as error:
                 self._note(kind, error)
+                self._stopping.wait(0.2)
                 with suppress(ApiError, urllib3.exceptions.HTTPError):
                     version = self._list(kind)
             except (urllib3.exceptions.HTTPError, OSError):
                 # Away or closing: the next watch resumes at `version`, nothing is lost.
                 self._stopping.wait(0.2)
 
-    def _note(self, kind: str, error: ApiError) -> None:
+    def _note(self, kind: str, error: Exception) -> None:
         """A gap in the history, unless we are leaving anyway."""
         if not self._stopping.is_set():
             self.gaps.append(f"{kind}s: {error}")
@@ -314,7 +317,9 @@ class Recorder:
                     status = msgspec.json.decode(event.object)
                     raise ApiError(status["code"], status["reason"], status["message"])
                 if event.type == "BOOKMARK":  # no pod: its containers are null
-                    version = msgspec.json.decode(event.object, type=_Head).metadata.resource_version
+                    version = msgspec.json.decode(
+                        event.object, type=_Head
+                    ).metadata.resource_version
                     continue
                 item = self._decoders[kind].decode(event.object)
                 version = item.metadata.resource_version

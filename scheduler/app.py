@@ -158,7 +158,8 @@ class App:
         scene = Scene(
             self.cache, self.roster, self.verdicts, self.clock.now_us(), self.binder.unsettled
         )
-        numbers = BinderNumbers(self.binder.waiting, self.binder.in_flight, self.binder.window)
+        binder = self.binder
+        numbers = BinderNumbers(binder.waiting, binder.in_flight, binder.window, binder.worry)
         watches = [_watch(health) for health in self.watcher.health() if health.served is not False]
         return Sight(scene, self.roster, watches, numbers, self.loop.cycles)
 

@@ -84,7 +84,9 @@ class GatherConfig(_Section, frozen=True, kw_only=True):
 
     quiet_us: Annotated[
         Duration,
-        _key("A cycle waits until nothing has arrived for this long."),
+        _key(
+            "While members of incomplete gangs arrive, a cycle waits until none came for so long."
+        ),
     ] = field(default=Duration(50_000), name="quiet")
     max_us: Annotated[
         Duration,

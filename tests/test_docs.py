@@ -16,7 +16,7 @@ from scheduler import cli
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted((*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")))
 
-LIVE = {"run", "status", "explain", "fit", "snapshot", "config", "verdicts"}
+LIVE = {"fit", "verdicts"}
 """Commands that come with the live scheduler; a document may announce them."""
 
 

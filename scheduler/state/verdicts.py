@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler.model.arrays import I8, I32, I64
+from scheduler.model.names import plural
 from scheduler.model.pending import NO_DOMAIN, NO_ROW, Pending
 from scheduler.model.plan import Cause, Plan, Rejection, Verdict
 from scheduler.model.reasons import PodReason, placed_text, pod_reason, sentence, short
@@ -228,5 +229,6 @@ def _spread(topology: Topology, rows: I32) -> str:
     if topology.levels and rows.size:
         domains = topology.domains_at(rows, 0)
         if (domains != NO_DOMAIN).all():
-            return f"{np.unique(domains).size} {topology.levels[0]}s"
+            count = np.unique(domains).size
+            return f"{count} {plural(topology.levels[0]) if count > 1 else topology.levels[0]}"
     return "the cluster"

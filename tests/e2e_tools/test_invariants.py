@@ -24,7 +24,9 @@ class History:
     def node(self, name: str = "n1", **allocatable: str) -> None:
         """A node that offers so much, and 110 pods unless said otherwise."""
         status = {"allocatable": {"pods": "110", **allocatable}}
-        self._add("node", "ADDED", Node, {"metadata": {"name": name, "uid": name}, "status": status})
+        self._add(
+            "node", "ADDED", Node, {"metadata": {"name": name, "uid": name}, "status": status}
+        )
 
     def pod(
         self,

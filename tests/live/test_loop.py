@@ -127,7 +127,9 @@ def test_an_unknown_outcome_is_sent_again_until_it_is_settled(cluster: Cluster, 
     cluster.faults, cluster.does = faults, does
     members(cluster, stateful_set(cluster, "train", 8), 8)
     scheduler.seconds(60)
-    assert sorted(bind.split()[0] for bind in cluster.binds) == [f"team/train-{n}" for n in range(8)]
+    assert sorted(bind.split()[0] for bind in cluster.binds) == [
+        f"team/train-{n}" for n in range(8)
+    ]
     assert scheduler.app.binder.idle
     check_invariants(scheduler.app.cache)
 

@@ -13,6 +13,7 @@ import pytest
 
 from scheduler.replay import run_dir
 from scheduler.replay.compare import compare
+from scheduler.replay.compare_measures import mixed_workloads
 from scheduler.replay.groups import Group, Verdict, group_runs, judge, stats_of
 from scheduler.replay.result import OptionValue
 from scheduler.replay.run_dir import RunFiles, write_run
@@ -55,6 +56,14 @@ def test_runs_that_differ_by_seed_only_are_a_group() -> None:
     assert [(g.name, g.members, g.seeds, g.varies) for g in groups_of(runs)] == [
         ("a", (2, 0), (1, 2), True), ("b-seed-1", (1,), (1,), False), ("other", (3,), (1,), False),
     ]  # fmt: skip
+
+
+def test_other_pools_are_other_workloads() -> None:
+    """Runs of one trace narrowed to different pools are not of the same gangs."""
+    runs = [known("a", 1, pool="x"), known("b", 1, pool="x"), known("c", 1, pool="")]
+    assert mixed_workloads(runs[:2]) == ""
+    assert "different pools of one trace (all pools, x)" in mixed_workloads(runs)
+    assert "different workloads" in mixed_workloads([runs[0], known("d", 1, trace="u")])
 
 
 def test_the_same_seed_twice_is_no_other_draw() -> None:

@@ -21,6 +21,7 @@ from scheduler.model.shape import Shape
 from scheduler.model.wishes import Wishes
 from scheduler.plan import plan
 from scheduler.replay.cluster_file import ClusterFile, ProfileEntry
+from scheduler.replay.cluster_text import cluster_text
 from scheduler.replay.live_snapshot import cluster_file, copied, live_files
 from scheduler.replay.plan_once import _gang_row, _members, plan_once
 from scheduler.replay.snapshot_dir import pending_of, policy_of, snapshot_of
@@ -61,7 +62,7 @@ def offline(cache: Cache, now: int) -> list[dict[str, Any]]:
     """The same from the bytes of cluster.json."""
     taken = copied(cache, now)
     names = [[""] * int(n) for n in np.diff(taken.pending.offset)]
-    text = msgspec.json.encode(cluster_file(taken, ProfileEntry(), names))
+    text = b"".join(cluster_text(cluster_file(taken, ProfileEntry(), names)))
     file = msgspec.json.decode(text, type=ClusterFile)
     snapshot = snapshot_of(file)
     return decided(snapshot, pending_of(file, snapshot), policy_of(file))
@@ -302,3 +303,29 @@ def test_a_cluster_without_nodes_levels_or_gangs_can_be_taken(tmp_path: Path) ->
     """Nothing there is a snapshot, too."""
     empty = Cache(cache_of("s1/l1: n1").shapes.resources)
     assert plan_once(taken(empty, tmp_path / "snap"), None) == []
+
+
+def test_the_text_is_that_of_the_whole_document() -> None:
+    """Piece by piece or at once: the same bytes, whatever stands in them."""
+    taken_now = copied(busy_cache(), 100)
+    names = [['\n\u2028"'] * int(n) for n in np.diff(taken_now.pending.offset)]
+    file = cluster_file(taken_now, ProfileEntry(), names)
+    file.notes = [f"note {i}\n" for i in range(250)]
+    pieces = b"".join(cluster_text(file))
+    file.nodes = list(file.nodes)
+    whole = msgspec.json.format(msgspec.json.encode(file, order="sorted"), indent=1)
+    assert pieces == whole + b"\n"
+
+
+def test_absurd_numbers_do_not_stop_a_snapshot(tmp_path: Path) -> None:
+    """What no trace may hold is cut there, and stands as it is in cluster.json."""
+    cache = cache_of("s1/l1: n1 n2")
+    cache.upsert_node(spec("n1", ("s1", "l1"), 2**60, slots=2**60))
+    huge = cache.shape(Shape((2**60, 0, 2**60)))
+    cache.enqueue(gang("huge", 2, shape=huge, priority=-(2**31), ready_us=2**60))
+    cache.enqueue(gang("old", 2, segment_size=2**30, segment_level=1))
+    out = taken(cache, tmp_path / "snap")
+    assert read_trace(out).nodes.gpu.tolist() == [10**6, 4]
+    want = [row for row in live(cache, 100) if "verdict" in row]
+    rows = [{k: v for k, v in row.items() if k != "key"} for row in want]
+    assert plan_once(out, None) == rows

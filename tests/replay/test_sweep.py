@@ -15,6 +15,7 @@ from scheduler.replay.metrics import Analysis
 from scheduler.replay.sweep import run_task, sweep, tasks_of
 from scheduler.replay.sweep_file import SweepFile, read_sweep
 from scheduler.replay.trace_io import write_trace
+from tests.replay.toy_run import ask, toy_trace
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -160,6 +161,14 @@ def test_no_dask_at_an_address_is_one_sentence(tmp_path: Path) -> None:
 REFUSED = {
     "unknown": (GRID + "seed: 1", "9: has no key seed; did you mean seeds?"),
     "placement": (GRID.replace("random", "randon"), "7: has no placement randon; did you mean ra"),
+    "fill alone": (
+        GRID.replace("placement: random", "placement: fgd"),
+        "7: placement fgd only fills a cluster; give fill too",
+    ),
+    "gangs": (
+        GRID.replace("placement: random", "placement: fgd, fill: 1.3"),
+        "3: placement fgd of policy chance cannot fill trace made; a generated trace has gangs",
+    ),
     "order": (GRID.replace("fifo", "lifo"), "7: policies[1].order: Invalid enum value 'lifo'"),
     "twice": (GRID.replace("chance", "muster"), "7: policies has muster twice; rename one"),
     "no seeds": (GRID.replace("[1, 2]", "[]"), "8: seeds is empty"),
@@ -178,6 +187,31 @@ def test_what_is_refused_names_its_line(tmp_path: Path, case: str) -> None:
     with pytest.raises(BadInputError) as caught:
         grid(tmp_path, text)
     assert said in str(caught.value)
+
+
+def test_the_fill_experiment_is_swept(tmp_path: Path) -> None:
+    """An fgd placement takes a trace of single pods; one with gangs is refused before any run."""
+    text = """
+traces: [{name: t, dir: t}]
+policies: [{name: fgd, placement: fgd, fill: 1.3}]
+seeds: [1, 2]
+"""
+    write_trace(toy_trace([("l0",)] * 2, [ask(0, 1, 1)] * 20, ("leaf",)), tmp_path / "t")
+    rows = sweep(grid(tmp_path, text), tmp_path, tmp_path / "out")
+    assert [(row["group"], row["seeds"]) for row in rows] == [("t.fgd", 2)]
+    shutil.rmtree(tmp_path / "t")
+    write_trace(toy_trace([("l0",)] * 2, [ask(0, 1, 2)], ("leaf",)), tmp_path / "t")
+    with pytest.raises(BadInputError, match=r"cannot fill trace t: .*gangs of several members"):
+        grid(tmp_path, text)
+
+
+@pytest.mark.parametrize("out", ["taken", "nowhere/out"])
+def test_an_out_that_cannot_be_made_is_refused_at_once(tmp_path: Path, out: str) -> None:
+    """A file in its place, or no directory to make it in: no run begins."""
+    (tmp_path / "taken").write_text("", encoding="utf-8")
+    with pytest.raises(UsageError, match="another --out"):
+        sweep(grid(tmp_path), tmp_path, tmp_path / out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["sweep.yaml", "taken"]
 
 
 def test_the_example_is_a_sweep(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from scheduler.errors import BadInputError, UsageError
 from scheduler.replay import csv_columns
 from scheduler.replay.trace import Trace
 from scheduler.replay.trace_io import check_new, new_directory, read_trace, write_trace
+from tests.replay.toy_run import ask, toy_trace
 from tests.replay.trace_strategies import GANGS_CSV, NODES_CSV, directory, traces
 
 FILES = ("manifest.json", "nodes.csv", "gangs.csv")
@@ -203,6 +204,21 @@ def test_extra_files_are_hashed_too(tmp_path: Path) -> None:
     (tmp_path / "out" / "bound.csv").unlink()
     with pytest.raises(BadInputError, match=r"bound.csv: is missing"):
         read_trace(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("trace", "said"),
+    [
+        (toy_trace([("s", "l")], [], gpu=10**7), "gpu of a node is 10000000, a trace holds 0 to"),
+        (toy_trace([("s", "l")], [ask(-1, 1, 1)]), "submit_us of a gang is -1"),
+        (toy_trace([("s", "l")], [ask(0, 1, 10**6 + 1)]), "count of a gang is 1000001"),
+    ],
+)
+def test_what_could_not_be_read_is_not_written(tmp_path: Path, trace: Trace, said: str) -> None:
+    """Numbers outside what the reader takes are one sentence, and nothing is left behind."""
+    with pytest.raises(UsageError, match=said):
+        write_trace(trace, tmp_path / "t")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_taken_directory_is_refused(tmp_path: Path) -> None:

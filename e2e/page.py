@@ -1,0 +1,168 @@
+"""The page of a story in docs/stories: its YAML is applied, its output is what is really printed.
+
+A page is written for a namespace `team` and a Muster at the default address. Blocks that begin
+with `$ ` are commands with their output; `Page.run` runs one and compares. Amounts of time are not
+compared, nor is the width of columns, which depends on the length of names.
+
+With MUSTER_E2E_WRITE_PAGES=1 what is printed is written into the page instead, to be read and
+committed.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from e2e import binaries
+from e2e.api import Object
+from e2e.cluster import Cluster
+from e2e.muster import Muster
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "stories"
+NAMESPACE = "team"
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TIMES = (
+    (re.compile(r"\b\d\d:\d\d:\d\d UTC\b"), "TIME"),
+    (re.compile(r"\b(\d+[dhm])*\d+(\.\d+)? ?m?s\b|\b\d+m\b"), "TIME"),
+)
+_RULE = re.compile("─+")
+
+
+class Page:
+    """One page, for a test that follows it."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.cluster = cluster
+        self.path = FOLDER / name
+        self.names: dict[str, str] = {}
+        """Names of the page that stand for others in this run."""
+        self._text = self.path.read_text()
+
+    # --- what the user writes ---
+
+    @cached_property
+    def _objects(self) -> dict[tuple[str, str], Object]:
+        """(kind, name) -> every object of the page's YAML."""
+        blocks = [text for language, text in _BLOCK.findall(self._text) if language == "yaml"]
+        bodies = [body for text in blocks for body in yaml.safe_load_all(text)]
+        return {(body["kind"], body.get("metadata", {}).get("name", "")): body for body in bodies}
+
+    def object(self, kind: str, name: str = "") -> Object:
+        """The object as the page has it. Raises KeyError if it has none."""
+        return copy.deepcopy(self._objects[kind, name])
+
+    def apply(self, kind: str, name: str) -> Object:
+        """Creates the object of the page, as `create` does."""
+        return self.create(self.object(kind, name))
+
+    def create(self, body: Object) -> Object:
+        """Creates an object, its pods on the test's nodes and for the test's Muster."""
+        pod = body if body["kind"] == "Pod" else body.get("spec", {}).get("template")
+        if pod is not None:
+            own = self.cluster.own().spec
+            selector = {**pod["spec"].get("nodeSelector", {}), **own["nodeSelector"]}
+            tolerations = [*pod["spec"].get("tolerations", ()), *own["tolerations"]]
+            pod["spec"] |= {**own, "nodeSelector": selector, "tolerations": tolerations}
+        return self.cluster.create(body)
+
+    # --- what he sees ---
+
+    def commands(self, *programs: str) -> list[str]:
+        """Commands of these programs (default: all), in the order of the page."""
+        blocks = "".join(text for _language, text in _BLOCK.findall(self._text))
+        found = re.findall(r"^\$ (.*)$", blocks, re.MULTILINE)
+        return [each for each in found if not programs or each.split()[0] in programs]
+
+    def run(self, command: str, muster: Muster | None = None) -> str:
+        """Runs a command of the page and compares what it prints; returns it.
+
+        Raises AssertionError if it fails, or if the page shows something else.
+        """
+        name, *arguments = [
+            _replaced(word, {**self.names, NAMESPACE: self.cluster.namespace})
+            for word in shlex.split(command)
+        ]
+        if name == "kubectl":
+            printed = self._kubectl(arguments)
+        else:
+            assert muster is not None, command
+            printed = muster.command(*arguments)
+        if not self.cluster.provider.shared:
+            self._compare(command, printed)
+        return printed
+
+    def _kubectl(self, arguments: list[str]) -> str:
+        """What kubectl prints, both streams. Raises AssertionError if it fails."""
+        program = str(binaries.find_or_build(["kubectl"])["kubectl"])
+        kubeconfig = self.cluster.provider.kubeconfig
+        access = ["--kubeconfig", str(kubeconfig)] if kubeconfig else []
+        result = subprocess.run(
+            [program, *access, *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert result.returncode == 0, f"kubectl {shlex.join(arguments)}: {result.stdout}"
+        return result.stdout
+
+    def _compare(self, command: str, printed: str) -> None:
+        """Raises AssertionError if the page shows something else for the command."""
+        printed = _for_reader(printed, self.cluster.namespace)
+        printed = _replaced(printed, {actual: name for name, actual in self.names.items()})
+        shown = self._shown(command)
+        if _plain(printed) in map(_plain, shown):
+            return
+        if os.environ.get("MUSTER_E2E_WRITE_PAGES") == "1":
+            self._write(command, shown[0], printed)
+            return
+        raise AssertionError(
+            f"{self.path.name} does not show this for `{command}`:\n{printed}\n"
+            + "\n".join(f"it shows:\n{text}" for text in shown)
+        )
+
+    def _write(self, command: str, shown: str, printed: str) -> None:
+        """The first block of the command shows what was printed."""
+        before, after = f"\n$ {command}\n{shown}", f"\n$ {command}\n{printed}"
+        self._text = self._text.replace(before, after, 1)
+        self.path.write_text(self._text)
+
+    def _shown(self, command: str) -> list[str]:
+        """The outputs that the page shows for a command."""
+        found = []
+        for _language, text in _BLOCK.findall(self._text):
+            for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+                line, _, output = part.partition("\n")
+                if line == command:
+                    found.append(output)
+        return found
+
+
+def _replaced(text: str, words: Mapping[str, str]) -> str:
+    """The text with all of these words replaced at once."""
+    if not words:
+        return text
+    pattern = "|".join(map(re.escape, words))
+    return re.sub(rf"\b({pattern})\b", lambda match: words[match[0]], text)
+
+
+def _for_reader(text: str, namespace: str) -> str:
+    """With the page's namespace, columns where they were, no space at the ends of lines."""
+    spaces = " " * max(len(namespace) - len(NAMESPACE), 0)
+    text = re.sub(rf"\b{namespace}\b(\S*)(?=  )", rf"{NAMESPACE}\1{spaces}", text)
+    text = text.replace(namespace, NAMESPACE)
+    lines = [line.rstrip() for line in text.strip("\n").splitlines()]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _plain(text: str) -> list[list[str]]:
+    """Lines as words, without times and rules; empty lines do not count."""
+    for pattern, word in _TIMES:
+        text = pattern.sub(word, text)
+    lines = [_RULE.sub("─", line).split() for line in text.splitlines()]
+    return [words for words in lines if words]
