@@ -5,8 +5,8 @@
     python bench/peers.py --jobs 2 --seeds 2 --clusters helios tree
 
 Each (cluster, load, rule, seed) is one replay: greedy, first in first out. Finished ones are kept
-in bench/out/peers-rows.json and are not run again; `--fresh` throws them away. Writes the table
-to bench/out/peers.json and peers.md, the plot to bench/out/peers.svg.
+in bench/out/peers-rows.json and are not run again; `--fresh` throws them away. Writes the
+tables to bench/out/peers.json and peers.md, the plots to bench/out/peers*.svg.
 
 A generated workload is another one for every seed. The Helios slice is one recorded month, its
 arrivals stretched or squeezed to the load, and the seed breaks ties between equal nodes.
@@ -26,11 +26,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-import matplotlib as mpl
 import numpy as np
+import peers_plots
+from peers_plots import RULES, Table
 
 from scheduler import engine
 from scheduler.replay.generate import GenerateOptions, generate
+from scheduler.replay.groups import STUDENT_T
 from scheduler.replay.importers.helios import import_helios
 from scheduler.replay.importers.lingjun import import_lingjun
 from scheduler.replay.metrics import analyse
@@ -43,16 +45,7 @@ HELIOS, HELIOS_POOL = "helios/helios_venus_2vc_sept.csv", "vcvGl"
 LINGJUN = "lingjun-2023/topo.csv"
 
 LOADS = (0.70, 0.85, 0.95)
-RULES: dict[str, tuple[str, str]] = {
-    "muster (leaf)": ("muster", "leaf"),
-    "muster (spine)": ("muster", "spine"),
-    "kueue-tas": ("kueue-tas", "leaf"),
-    "kai": ("kai", "leaf"),
-    "kube-tas": ("kube-tas", "leaf"),
-    "slurm-tree": ("slurm-tree", "leaf"),
-    "first-fit": ("first-fit", "leaf"),
-}
-INK = ("#0f172a", "#2563eb", "#d97706", "#15803d", "#9333ea", "#dc2626", "#94a3b8")
+OURS = "muster (leaf)"
 GANGS = {"helios": 0, "tree": 2000, "lingjun": 1000, "large": 1000}
 """Gangs of a generated workload; the Helios slice has its own."""
 
@@ -179,10 +172,6 @@ def measured(runs: list[Run], jobs: int, fresh: bool) -> dict[str, dict[str, flo
     return rows
 
 
-Table = dict[str, dict[str, list[float]]]
-"""rule -> figure -> one number per seed."""
-
-
 def tables(
     runs: list[Run], rows: dict[str, dict[str, float]]
 ) -> Iterator[tuple[str, float, Table]]:
@@ -194,7 +183,7 @@ def tables(
         for name, value in rows[run.key].items():
             figures[name].append(value)
     for (cluster, load), table in grouped.items():
-        ours = statistics.fmean(table["muster (leaf)"]["plan_us"])
+        ours = statistics.fmean(table[OURS]["plan_us"])
         for figures in table.values():
             figures["time ratio"] = [us / ours for us in figures["plan_us"]]
         yield cluster, load, table
@@ -209,7 +198,7 @@ def as_text(values: list[float]) -> str:
 
 
 def _columns(table: Table) -> list[str]:
-    names = list(table["muster (leaf)"])
+    names = list(table[OURS])
     slots = [name for name in names if name.startswith("slots")]
     slots = [name for name in slots if name.split()[1] != "cluster"]
     wanted = [name for name in names if name.endswith("/ ideal")]
@@ -236,71 +225,63 @@ def markdown(found: list[tuple[str, float, Table]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def paired(found: list[tuple[str, float, Table]]) -> str:
-    """Domains per gang less those of muster (leaf), seed by seed: mean and standard error."""
-    lines = ["| cluster, load, level | " + " | ".join(list(RULES)[1:]) + " |"]
-    lines.append("|---" * len(RULES) + "|")
+def sizes(found: list[tuple[str, float, Table]]) -> str:
+    """Two tables per cluster and load: slots of every level and size, and waiting by size."""
+    parts = []
     for cluster, load, table in found:
-        ours = table["muster (leaf)"]
-        for level in [name for name in ours if name.endswith("/ ideal")]:
+        names = list(table[OURS])
+        for title, prefix in (("slots", "slots "), ("mean wait in s by members", "wait s ")):
+            columns = [n for n in names if n.startswith(prefix) and " cluster " not in n]
+            heads = " | ".join(name.removeprefix(prefix) for name in columns)
+            lines = [f"**{cluster}, load {load:.2f}: {title}**", "", f"| rule | {heads} |"]
+            lines.append("|---" * (len(columns) + 1) + "|")
+            for rule, figures in table.items():
+                cells = [as_text(figures[c]) if figures.get(c) else "-" for c in columns]
+                lines.append(f"| {rule} | {' | '.join(cells)} |")
+            parts.append("\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def paired(found: list[tuple[str, float, Table]], wanted: str) -> str:
+    """Figures whose name ends or begins with `wanted`, less those of muster (leaf), seed by seed.
+
+    Mean and standard error; in brackets where zero is inside Student's 95 % interval of that
+    mean (`muster compare` judges the same way), bold where the other rule is ahead beyond it.
+    """
+    others = list(RULES)[1:]
+    lines = [f"| cluster, load, figure | {' | '.join(others)} |", "|---" * len(RULES) + "|"]
+    for cluster, load, table in found:
+        for figure in paired_figures(table, wanted):
             cells = []
-            for rule in list(RULES)[1:]:
-                pairs = zip(table[rule][level], ours[level], strict=True)
+            for rule in others:
+                pairs = zip(table[rule][figure], table[OURS][figure], strict=True)
                 apart = [theirs - own for theirs, own in pairs]
-                error = _error(apart) / len(apart) ** 0.5
-                cells.append(f"{statistics.fmean(apart):+.3f} ± {error:.3f}")
-            name = level.removesuffix(" / ideal").replace("leafs", "leaves")
+                cells.append(judged(apart, more_is_better=figure.startswith("slots")))
+            name = figure.removesuffix(" / ideal").replace("leafs", "leaves")
             lines.append(f"| {cluster}, {load:.2f}, {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
-def draw(found: list[tuple[str, float, Table]], path: Path) -> None:
-    """The front: leaf locality against gang slots left, a panel per cluster and load."""
-    mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "peers", "font.size": 8})
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, NullLocator, ScalarFormatter
-
-    clusters = list(dict.fromkeys(cluster for cluster, _, _ in found))
-    loads = sorted({load for _, load, _ in found})
-    figure = Figure(figsize=(3.4 * len(loads), 2.6 * len(clusters)), layout="constrained")
-    FigureCanvasSVG(figure)
-    axes = figure.subplots(len(clusters), len(loads), squeeze=False)
-    for cluster, load, table in found:
-        ax = axes[clusters.index(cluster)][loads.index(load)]
-        x, y = front_axes(table)
-        for (rule, figures), ink in zip(table.items(), INK, strict=False):
-            ax.errorbar(
-                statistics.fmean(figures[x]), statistics.fmean(figures[y]),
-                xerr=_error(figures[x]), yerr=_error(figures[y]),
-                fmt="s" if rule.startswith("muster") else "o", color=ink, label=rule,
-                markersize=4, elinewidth=0.7,
-            )  # fmt: skip
-        ax.set_title(f"{cluster}, load {load:.2f}", loc="left", fontsize=8)
-        ax.set_xlabel(x.replace("leafs", "leaves"))
-        ax.set_ylabel(y)
-        if x.startswith("leaf"):
-            ax.set_xscale("log")
-            ax.xaxis.set_major_locator(MaxNLocator(4))
-            ax.xaxis.set_major_formatter(ScalarFormatter())
-            ax.xaxis.set_minor_locator(NullLocator())
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(path, format="svg", metadata={"Date": None})
+def paired_figures(table: Table, wanted: str) -> list[str]:
+    """Names of the figures that `paired` shows; of slots the largest size of each level."""
+    names = [name for name in table[OURS] if name.startswith(wanted) or name.endswith(wanted)]
+    if wanted != "slots":
+        return [name for name in names if not name.endswith("+")]  # one bucket of the waits
+    largest = {name.split()[1]: name for name in names}  # sizes rise
+    return [name for level, name in largest.items() if level != "cluster"]
 
 
-def front_axes(table: Table) -> tuple[str, str]:
-    """(domains per gang at the lowest level, slots of the largest gang of the topmost level)."""
-    names = list(table["muster (leaf)"])
-    lowest = [name for name in names if name.endswith("/ ideal")][-1]
-    slots = [name for name in names if name.startswith("slots")]
-    levels = list(dict.fromkeys(name.split()[1] for name in slots))
-    top = next((level for level in levels if level != "cluster"), levels[0])
-    return lowest, [name for name in slots if name.split()[1] == top][-1]
-
-
-def _error(values: list[float]) -> float:
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+def judged(apart: list[float], *, more_is_better: bool) -> str:
+    """One cell of `paired`."""
+    mean = statistics.fmean(apart)
+    digits = 3 if abs(mean) < 1 else 2 if abs(mean) < 100 else 0
+    if len(apart) < 2:
+        return f"{mean:+.{digits}f}"
+    error = statistics.stdev(apart) / len(apart) ** 0.5
+    text = f"{mean:+.{digits}f} ± {error:.{digits}f}"
+    if abs(mean) <= STUDENT_T[min(len(apart) - 1, len(STUDENT_T)) - 1] * error:
+        return f"({text})"
+    return f"**{text}**" if (mean > 0) == more_is_better and mean else text
 
 
 def main() -> None:
@@ -333,10 +314,11 @@ def main() -> None:
     found = list(tables(runs, measured(runs, args.jobs, args.fresh)))
     report = [{"cluster": c, "load": load, "rules": table} for c, load, table in found]
     (OUT / "peers.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    text = markdown(found) + "\n" + paired(found)
+    parts = [paired(found, wanted) for wanted in (" / ideal", "slots", "wait s", "stranded")]
+    text = "\n".join([*parts, markdown(found), sizes(found)])
     (OUT / "peers.md").write_text(text, encoding="utf-8")
     if found:
-        draw(found, OUT / "peers.svg")
+        peers_plots.draw_all(found, OUT)
 
 
 if __name__ == "__main__":
