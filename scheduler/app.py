@@ -34,8 +34,6 @@ from scheduler.metrics import Metrics
 from scheduler.model import wishes
 from scheduler.model.policy import Pack, Policy
 from scheduler.model.resources import ResourceOrder
-from scheduler.replay.cluster_file import ProfileEntry
-from scheduler.replay.live_snapshot import live_files
 from scheduler.serve.live import BinderNumbers, LiveAnswers, Sight, Watch
 from scheduler.serve.mailbox import Mailbox
 from scheduler.serve.protocol import Loop as Asked
@@ -164,6 +162,10 @@ class App:
         return Sight(scene, self.roster, watches, numbers, self.loop.cycles)
 
     def _snapshot(self, loop: Asked) -> Iterator[tuple[str, bytes]]:
+        # Few schedulers are ever asked, and it takes a while to import.
+        from scheduler.replay.cluster_file import ProfileEntry
+        from scheduler.replay.live_snapshot import live_files
+
         profile = self.config.profile
         entry = ProfileEntry(
             scheduler_name=profile.scheduler_name,

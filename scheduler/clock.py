@@ -29,9 +29,21 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock."""
 
+    def __init__(self) -> None:
+        self._last = (0, 0)
+        """What `now_us` said last, and when on the monotonic clock."""
+
     def now_us(self) -> int:
-        """Microseconds since the epoch, as the machine believes."""
-        return time.time_ns() // 1_000
+        """Microseconds since the epoch, as the machine believes; never goes back.
+
+        After the machine's clock was set back, this one goes at half speed until it is caught up
+        with: back-offs and gathering windows then last twice as long, and do not stand still.
+        """
+        elapsed = self.elapsed_us()
+        last, then = self._last
+        now = max(time.time_ns() // 1_000, last + (elapsed - then) // 2)
+        self._last = (now, elapsed)
+        return now
 
     def elapsed_us(self) -> int:
         """Microseconds of the monotonic clock."""

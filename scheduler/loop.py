@@ -18,6 +18,7 @@ import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import structlog
 
 from scheduler import log
@@ -38,6 +39,13 @@ _log = log.get(__name__)
 LONGEST_POLL_US = 500_000
 BETWEEN_CYCLES_US = 20_000
 """Least time between two cycles that only room which came free is the reason for."""
+NAP_US = 1_500
+"""While binds are on their way, a turn gathers answers and events for so long: looking after each
+one by itself costs more CPU than the work that it brings, and the API server wants that CPU."""
+NAP_FROM = 8
+"""Binds in flight from which on it does."""
+LAY_OUT_US = 2_000_000
+"""Nodes that come and go while nobody waits are laid out at most so often."""
 STOPPING_US = 10_000_000
 """How long binds under way may take to be settled when the process ends."""
 
@@ -78,11 +86,13 @@ class Loop:
         """Monotonic time of the last turn."""
         self.cycles = 0
         self._stop = False
+        self._laid_out_us = 0
+        """When the columns of nodes were last laid out between cycles."""
         self._cycle_us = 0
         self._first_us: int | None = None
         """When the first of the arrivals that are being gathered came."""
         self._again_us: int | None = None
-        """When a gang that the last cycle's budget left out is tried."""
+        """When those are tried whom the last cycle left out."""
         self._added = 0
         self._room = (0, False)
         """What the last cycle saw of the queue and of free room."""
@@ -115,6 +125,8 @@ class Loop:
     def turn(self) -> None:
         """One pass: what came in, what follows from it, what goes out."""
         parts = self.parts
+        if parts.binder.in_flight >= NAP_FROM:
+            parts.clock.sleep_us(NAP_US)
         parts.transport.poll(self._wait_us())
         self.turned_us = parts.clock.elapsed_us()
         parts.answer()
@@ -127,6 +139,8 @@ class Loop:
         parts.roster.settle(now)
         if self._due(now):
             self._cycle(now)
+        elif not len(parts.cache.queue):
+            self._lay_out(now)
         parts.binder.pump(now)
         parts.reporter.pump(now)
 
@@ -140,6 +154,13 @@ class Loop:
             nodes = len(self.parts.cache.nodes)
             _log.info("in step with the API server", nodes=nodes, pods=len(self.parts.cache.live))
         return self.synced
+
+    def _lay_out(self, now_us: int) -> None:
+        """Columns and topology of new nodes, before somebody waits for them (1 s for 100,000)."""
+        cache = self.parts.cache
+        if cache.nodes.tree_stale and now_us - self._laid_out_us >= LAY_OUT_US:
+            cache.freeze(now_us)
+            self._laid_out_us = now_us
 
     # ---- when to plan
 
@@ -186,9 +207,12 @@ class Loop:
         cache = self.parts.cache
         if not len(cache.queue):
             return None
+        if cache.queue.added != self._added:  # until they are gathered, nothing else counts
+            first, parts = self._first_us, self.parts
+            if first is None:
+                return now_us
+            return min(self._arrived_us + parts.quiet_us, first + parts.patience_us)
         times = [self._again_us, cache.queue.next_time_us(self._cycle_us), cache.next_settle_us]
-        if cache.queue.added != self._added:
-            times.append(max(self._arrived_us + self.parts.quiet_us, now_us))
         if cache.room != self._room:
             times.append(self._cycle_us + BETWEEN_CYCLES_US)
         return min((time for time in times if time is not None), default=None)
@@ -206,13 +230,20 @@ class Loop:
             self._added = parts.cache.queue.added
             self._room = (parts.cache.room[0], False)
             took = parts.clock.elapsed_us() - begun
-            left_out = bool((cycle.plan.verdict == Verdict.NOT_TRIED).any())
-            self._again_us = now_us + BETWEEN_CYCLES_US if left_out else None
+            self._again_us = now_us + BETWEEN_CYCLES_US if self._left_out(cycle) else None
             stats = cycle.plan.stats
             if stats.gangs_placed:
                 _log.info("planned", gangs=stats.gangs_placed, pods=stats.members_placed,
                           tried=stats.gangs_tried, took_ms=took / 1_000)  # fmt: skip
             parts.cycle_over(cycle, took)
+
+    def _left_out(self, cycle: Cycle) -> bool:
+        """Gangs beyond the budget, or members of placed ones whose turn comes after these."""
+        verdict, queue = cycle.plan.verdict, self.parts.cache.queue
+        if (verdict == Verdict.NOT_TRIED).any():
+            return True
+        placed = np.flatnonzero(verdict == Verdict.FITS).tolist()
+        return any(cycle.pending.key[gang] in queue for gang in placed)
 
     # ---- the end
 

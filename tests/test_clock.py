@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from scheduler.clock import Clock, ManualClock, SystemClock
@@ -34,3 +36,18 @@ def test_the_system_clock_reads_microseconds() -> None:
     clock.sleep_us(1)
     assert clock.elapsed_us() >= before
     assert 1_577_836_800_000_000 < clock.now_us() < 2**63
+
+
+def test_the_system_clock_never_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set back by a minute, it goes on at half speed until the machine's clock is past it."""
+    wall, elapsed = 1_000_000_000, 50_000_000
+    monkeypatch.setattr(time, "time_ns", lambda: wall * 1_000)
+    monkeypatch.setattr(time, "monotonic_ns", lambda: elapsed * 1_000)
+    clock = SystemClock()
+    assert clock.now_us() == 1_000_000_000
+    wall -= 60_000_000
+    assert clock.now_us() == 1_000_000_000
+    wall, elapsed = wall + 10_000_000, elapsed + 10_000_000
+    assert clock.now_us() == 1_005_000_000
+    wall, elapsed = wall + 120_000_000, elapsed + 120_000_000
+    assert clock.now_us() == wall

@@ -25,6 +25,8 @@ _log = log.get(__name__)
 SECOND_US = 1_000_000
 FIRST_BACK_OFF_US = SECOND_US
 LONGEST_BACK_OFF_US = 300 * SECOND_US
+KEPT = 10_000
+"""Gangs whose refusals are remembered for sure."""
 
 
 class Committer:
@@ -39,8 +41,8 @@ class Committer:
         self._clock = clock
         self._heard = heard
         self._binder: Binder | None = None
-        self._refusals: dict[str, int] = {}
-        """Gang key -> refused binds in a row; what its back-off doubles with."""
+        self._refusals: dict[str, tuple[int, int]] = {}
+        """Gang key -> (rounds of refused binds in a row, end of the back-off)."""
 
     def use(self, binder: Binder) -> None:
         """The binder, which wants `settled` when it is made."""
@@ -84,8 +86,10 @@ class Committer:
             case Outcome.BOUND:
                 self._refusals.pop(bind.key, None)
             case Outcome.GONE:
-                # Its DELETED event may be on its way; the room is free from now on.
-                self._roster.drop_pod(bind.uid, now)
+                # Its DELETED event may be on its way; the room is free from now on. One that the
+                # watch has shown on a node (somebody else bound it) still runs there until then.
+                if self._cache.live.slot(bind.uid) is None:
+                    self._roster.drop_pod(bind.uid, now)
             case Outcome.REFUSED | Outcome.GATED:
                 self._give_back(bind, now)
             case Outcome.ELSEWHERE:
@@ -97,12 +101,25 @@ class Committer:
 
     def _give_back(self, bind: Settled, now_us: int) -> None:
         """The server will not have it: the member waits again, after a back-off."""
-        times = self._refusals[bind.key] = self._refusals.get(bind.key, 0) + 1
-        wait = min(FIRST_BACK_OFF_US << min(times - 1, 20), LONGEST_BACK_OFF_US)
+        if self._roster.rank_uid(bind.key, bind.rank)[1] != bind.uid:
+            return  # it is gone, and so is its assume; the rank may be another pod's by now
+        until = self._backs_off_until(bind.key, now_us)
         _log.warning("bind refused", gang=bind.key, rank=bind.rank, outcome=bind.outcome,
-                     answer=bind.text, again_in_s=wait // SECOND_US)  # fmt: skip
-        self._cache_forgets(bind, now_us + wait)
+                     answer=bind.text, again_in_s=(until - now_us) // SECOND_US)  # fmt: skip
+        self._cache_forgets(bind, until)
         self._roster.touch(bind.key)
+
+    def _backs_off_until(self, key: str, now_us: int) -> int:
+        """Members that are refused together are one failure; the next one waits twice as long."""
+        rounds, until = self._refusals.get(key, (0, 0))
+        if now_us < until:
+            return until
+        until = now_us + min(FIRST_BACK_OFF_US << min(rounds, 20), LONGEST_BACK_OFF_US)
+        if len(self._refusals) >= KEPT:  # gangs that ended meanwhile among them
+            recent = now_us - LONGEST_BACK_OFF_US
+            self._refusals = {k: v for k, v in self._refusals.items() if v[1] >= recent}
+        self._refusals[key] = (rounds + 1, until)
+        return until
 
     def _cache_forgets(self, bind: Settled, not_before_us: int) -> None:
         """Gives up the assume, unless the watch has told more of the member meanwhile."""

@@ -22,7 +22,10 @@ LONGEST_NOTE = 1024
 """Bytes; the API server refuses more."""
 LONGEST_NAME = 253
 URGENT_BOUND = 1_000
-POD_BOUND = 10_000
+POD_BOUND = 1_000
+"""Events about pods: each costs the server as much as a bind, and of thousands nobody reads all."""
+BUNCHES_PER_S = 8
+"""Events about pods go a few at a time, so that the loop is not woken for each."""
 SERIES_BOUND = 10_000
 TRIES = 5
 """Times that one event about an owner is sent."""
@@ -118,6 +121,7 @@ class Events:
         self._interval_us = 1_000_000 // pod_events_per_s if pod_events_per_s else 0
         self._dropped = dropped
         self._urgent: OrderedDict[tuple[str, str, str], Event] = OrderedDict()
+        self._bunch = self._left = max(1, pod_events_per_s // BUNCHES_PER_S)
         self._pods: deque[PodEvent] = deque()
         self._known: OrderedDict[tuple[str, str, str], _Known] = OrderedDict()
         self._pod_us = 0
@@ -166,7 +170,10 @@ class Events:
             event = self._pods.popleft()()
             if event is None:
                 continue
-            self._pod_us = now_us + self._interval_us
+            self._left -= 1
+            if not self._left:
+                self._left = self._bunch
+                self._pod_us = now_us + self._bunch * self._interval_us
             _, request = self._post(event, now_us)
 
             def done(ended: Ended, _: bytes) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+
 from scheduler.kube.batch import Settled
 from scheduler.kube.conditions import Placed
 from scheduler.kube.desk import Desk
@@ -299,12 +301,12 @@ class GangReports:
         self, bind: Settled, kind: Type, reason: str, note: str, now_us: int
     ) -> Event | None:  # fmt: skip
         """An event about the pod of a bind, None if it is gone; `{pod}` stands for its name."""
-        view = self._gangs.view(bind.key)
-        name, uid = self._gangs.rank_uid(bind.key, bind.rank)
-        if view is None or uid != bind.uid:
+        member = self._gangs.members(bind.key, np.array([bind.rank], np.int32))
+        name, uid, space = member.names[0], member.uids[0], member.namespace
+        if uid != bind.uid:
             return None
-        pod = OwnerRef("v1", "Pod", view.namespace, name, uid)
-        return _event(pod, kind, reason, note.replace("{pod}", f"{view.namespace}/{name}"), now_us)
+        pod = OwnerRef("v1", "Pod", space, name, uid)
+        return _event(pod, kind, reason, note.replace("{pod}", f"{space}/{name}"), now_us)
 
     def _event(self, about: OwnerRef, kind: Type, reason: str, note: str, now_us: int) -> None:
         self._desk.events.say(_event(about, kind, reason, note, now_us))

@@ -192,6 +192,7 @@ class GroupStatuses:
         path = f"/api/v1/namespaces/{group.owner.namespace}/pods?{urlencode(query)}"
 
         def done(ended: Ended, body: bytes) -> None:
+            self._groups.setdefault(key, group)  # a write may have ended it meanwhile
             if ended is Ended.AGAIN:
                 self._counts.setdefault(key, count)
                 return
@@ -226,6 +227,7 @@ class GroupStatuses:
 
         def done(ended: Ended, _: bytes) -> None:
             if ended is Ended.AGAIN:
+                self._groups.setdefault(key, group)
                 group.said = None
                 self._due.setdefault(key, None)
             else:

@@ -49,6 +49,8 @@ from scheduler.state.sighting import Sighting
 GANG_PLACED = "muster.dev/GangPlaced"
 """Condition of a gang that was whole once, on the pod of its lowest live rank."""
 TWO_CONTROLLERS = "two controllers"
+MOST_PRIORITY = 2**31 - 1
+"""The API server admits no more."""
 TOLD_AT_MOST = 16_384
 """Reports that are remembered so as not to be repeated."""
 _FINISHED = ("Succeeded", "Failed")
@@ -111,16 +113,17 @@ class Intake:
 
     def put(self, resource: Resource, obj: Base) -> None:
         """An object appeared or changed."""
-        if type(obj) is PodObject:
-            self._put_pod(obj)
-            return
         try:
-            if type(obj) is NodeObject:
+            if type(obj) is PodObject:
+                self._put_pod(obj)
+            elif type(obj) is NodeObject:
                 self._put_node(obj)
             else:
                 self._put_owner(obj)
         except ObjectError as error:
             self._tell(resource.kind, getattr(obj, "metadata", Metadata()), error.what)
+        except OverflowError as error:  # an amount as a JSON number beyond 64 bits
+            self._tell(resource.kind, getattr(obj, "metadata", Metadata()), str(error))
 
     def gone(self, resource: Resource, uid: str, last: Base | None) -> None:
         """An object does not exist any more; `last` (its final content) is not needed."""
@@ -174,7 +177,7 @@ class Intake:
             deleting=meta.deletion_timestamp is not None,
             gated=bool(spec.scheduling_gates),
             ready=ready,
-            priority=spec.priority or 0,
+            priority=min(max(spec.priority or 0, -MOST_PRIORITY), MOST_PRIORITY),
             created_us=microseconds(meta.creation_timestamp),
             shape=reading.shape,
             pins=pins,

@@ -37,6 +37,8 @@ class OwnerReads:
         if resource is None:
             return
         if self._watcher.served(resource) is False:
+            # Its definition may have been installed a moment ago; once it is listed, it is seen.
+            self._watcher.hurry(resource)
             self._absent(owner.uid)
             return
         self._watcher.get(

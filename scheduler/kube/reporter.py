@@ -21,7 +21,7 @@ from scheduler.kube.desk import Desk
 from scheduler.kube.events import Event, Events
 from scheduler.kube.gang_reports import GangReports, Gangs, Shown
 from scheduler.kube.transport import Transport
-from scheduler.kube.writes import Writes
+from scheduler.kube.writes import Kind, Writes
 from scheduler.state.gang_view import OwnerRef
 from scheduler.state.verdicts import Verdicts
 
@@ -141,7 +141,9 @@ class Reporter:
             times.append(self._swept_us + SWEEP_US)
         if not calm and paused is not None:
             times.append(paused)
-        pods = self._desk.events.next_pod_us() if idle and calm else None
+        # Forbidden ones are tried again by a turn that something else brings about.
+        may = idle and calm and self._writes.may(Kind.EVENTS, now_us)
+        pods = self._desk.events.next_pod_us() if may else None
         if pods is not None and self._writes.room(now_us):
             times.append(pods)
         elif pods is not None and paused is not None:

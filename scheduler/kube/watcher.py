@@ -182,6 +182,10 @@ class Watcher:
         """Whether the server serves it; None as long as it has not said."""
         return self._discovery.served(resource)
 
+    def hurry(self, resource: Resource) -> None:
+        """Somebody names one: asks at once whether it is served by now."""
+        self._discovery.hurry(resource)
+
     # Requests
 
     def _discover(self, path: str) -> None:

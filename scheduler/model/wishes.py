@@ -35,6 +35,8 @@ ANNOTATIONS = (
 )  # fmt: skip
 """Every annotation that is read as a wish."""
 _LARGEST = 2**31 - 1
+_LONGEST_SHOWN = 64
+"""Characters of a value that messages quote: as long as a label may be, and one more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,15 @@ class _Reader:
 
     def ignore(self, name: str, why: str) -> None:
         """Notes that an annotation was left out."""
-        self.problems.append(f"annotation {name}={self.annotations.get(name)!r} {why}: ignored")
+        value = _quoted(self.annotations.get(name, ""))
+        self.problems.append(f"annotation {name}={value} {why}: ignored")
+
+
+def _quoted(value: str) -> str:
+    """The value as it is told: it may be as long as an object, and is told to every member."""
+    if len(value) <= _LONGEST_SHOWN:
+        return repr(value)
+    return f"{value[:_LONGEST_SHOWN]!r}... ({len(value):,} characters)"
 
 
 def _level(levels: tuple[Level, ...]) -> _Kind:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from scheduler.model.arrays import I32
@@ -42,7 +44,7 @@ def explain(scene: Scene, view: GangView, *, most_ranks: int = MOST_RANKS) -> Do
         "members": _members(scene, view, placed, waiting),
         "domain": where(scene, placed),
         "placed": _by_level(scene.topology, placed.row),
-        "wishes": _wishes(view.wishes, scene.topology),
+        "wishes": _wishes(view.wishes, scene.cache.frozen.levels),
         "priority": view.priority,
         "single": view.single,
         "was_whole": view.was_whole,
@@ -112,9 +114,8 @@ def _path_key(topology: Topology, domain: int) -> int:
     return -1 if domain == NO_DOMAIN else int(topology.path_rank[domain])
 
 
-def _wishes(wishes: Wishes, topology: Topology | None) -> Document:
+def _wishes(wishes: Wishes, levels: Sequence[str]) -> Document:
     """As understood; a level that is not asked for is an empty text."""
-    levels = topology.levels if topology is not None else ()
 
     def name(level: int) -> str:
         return levels[level] if 0 <= level < len(levels) else ""

@@ -32,7 +32,8 @@ class FrozenColumns:
 
     def __init__(self, nodes: NodeTable, levels: tuple[str, ...]) -> None:
         self._nodes = nodes
-        self._levels = levels
+        self.levels = levels
+        """Names, root first, as configured."""
         self.lease = Lease()
         self.journal = Journal()
         self.rebuilds = 0
@@ -119,7 +120,7 @@ class FrozenColumns:
             self.row_of_nid = np.full(len(nodes.exists), NO_ROW, np.int32)
             self.row_of_nid[nids] = np.arange(len(nids), dtype=np.int32)
         values = nodes.level_values(nids.tolist())
-        self.tree = kernel.Tree(build_topology(self._levels, self.names, values))
+        self.tree = kernel.Tree(build_topology(self.levels, self.names, values))
         self.allocatable = np.ascontiguousarray(nodes.allocatable[:, nids])
         self.free = self.allocatable - nodes.used[:, nids]
         self.slots = nodes.slots_allocatable[nids] - nodes.pods_used[nids]

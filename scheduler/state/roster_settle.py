@@ -103,6 +103,7 @@ class RosterSettling(RosterBook):
 
     def _settle_gang(self, gang: RosterGang, slots: I32, now_us: int) -> None:
         self._short.discard(gang.number)
+        self._gathering.pop(gang.number, None)  # `_complete` says it anew, where it still holds
         if gang.together is not gang.wants_together:
             self._turn(gang, slots)
             if gang.together is not gang.wants_together:
@@ -139,7 +140,6 @@ class RosterSettling(RosterBook):
         """Nothing of it is on nodes, and there are too few members to decide anything."""
         gang.roll, gang.stale = None, True
         gang.complete_us = gang.enough_us = None
-        self._gathering.pop(gang.number, None)
         self._let_wait(gang.key, None)
         if gang.facts is not None and not gang.facts.wanted and gang.key in self.cache.book:
             self.cache.release(gang.key)
@@ -169,9 +169,9 @@ class RosterSettling(RosterBook):
         complete = late or self._complete(gang, roll, now_us)
         if late:
             gang.enough_us = None
-            self._gathering.pop(gang.number, None)
         if not complete:
             gang.complete_us = None
+            self._short.add(gang.number)
             return None
         if gang.complete_us is None:
             gang.complete_us = roll.since_us
@@ -193,10 +193,8 @@ class RosterSettling(RosterBook):
             if now_us < until:
                 self._gathering[gang.number] = until
                 return False
-            self._gathering.pop(gang.number, None)
             return True
         gang.enough_us = None
-        self._gathering.pop(gang.number, None)
         return there >= roll.wanted
 
     def _end_repair(self, gang: RosterGang, roll: Roll) -> None:

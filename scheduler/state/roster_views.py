@@ -13,7 +13,7 @@ from scheduler.model.wishes import Wishes
 from scheduler.state.gang_view import GangView, Members, OwnerRef
 from scheduler.state.lifecycle import GangState
 from scheduler.state.members import BOUND, MEMBER, NONE, RUNNING
-from scheduler.state.roll_call import call_roll, rules_of
+from scheduler.state.roll_call import call_roll
 from scheduler.state.roster_gang import Roll, RosterGang
 from scheduler.state.roster_settle import RosterSettling
 
@@ -210,7 +210,7 @@ class RosterViews(RosterSettling):
         table = self.table
         owner, key = self._owner(slot), table.uids[slot]
         wishes, ignored = self.wishes.read(table.all_terms[int(table.terms[slot])][0])
-        rules = rules_of(table, np.array([slot], np.int32))
+        rules = sorted(table.all_rules[int(table.rules[slot])])
         bound = table.bound(slot)
         gone = owner.gone_problem() if owner is not None else []
         placed = GangState.PLACED if bound else None

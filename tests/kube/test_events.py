@@ -196,6 +196,18 @@ def test_pod_events_keep_to_their_rate_and_catch_up_with_nothing() -> None:
     assert book.pods_waiting == 2
 
 
+def test_pod_events_at_a_high_rate_go_in_bunches() -> None:
+    """Eight bunches a second, so that the loop is not woken for each: 50 a second are 6 at once."""
+    book = Book(rate=50)
+    for _ in range(20):
+        book.say_quietly(pod_event)
+    assert [book.next_pod(NOW) is not None for _ in range(7)] == [True] * 6 + [False]
+    later = NOW + 6 * 20_000
+    assert book.next_pod_us() == later
+    assert book.next_pod(later - 1) is None
+    assert [book.next_pod(later) is not None for _ in range(7)] == [True] * 6 + [False]
+
+
 def test_pod_events_that_are_not_true_any_more_take_no_turn() -> None:
     """The pod is gone: the next one goes instead."""
     book = Book()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from scheduler.kube.group_status import ended_phase, phase
+from scheduler.kube.group_status import GroupStatuses, ended_phase, phase
 from scheduler.kube.transport import NO_ANSWER, Response
+from scheduler.kube.writes import Ended
 from scheduler.state.gang_view import OwnerRef
 from scheduler.state.lifecycle import GangState
 from tests.kube.told_world import SECOND, ToldWorld
@@ -211,3 +213,28 @@ def test_a_group_that_is_used_again_begins_anew() -> None:
     world.change(key, bound=3, waiting=1)
     world.run(3 * SECOND)
     assert status["phase"] == "Unknown"
+
+
+def test_a_write_that_ends_while_the_finished_are_counted_forgets_nothing() -> None:
+    """The group is gone, its status is on its way, the list of its pods too: what it brings is
+    written afterwards.
+    """
+    world = ToldWorld()
+    key = group(world, state=GangState.PLACED, bound=4, running=4, waiting=0)
+    view = world.roster.view(key)
+    assert view is not None
+    statuses = GroupStatuses()
+    statuses.say(key, view, 0)
+    write = statuses.next()
+    statuses.gone(key, SECOND)
+    count = statuses.next()
+    assert write is not None
+    assert count is not None
+    write.done(Ended.DONE, b"")
+    pods = [{"status": {"phase": "Succeeded"}}] * 4
+    count.done(Ended.DONE, msgspec.json.encode({"items": pods}))
+    last = statuses.next()
+    assert last is not None
+    assert b'"Finished"' in last.request.body
+    last.done(Ended.DONE, b"")
+    assert statuses.next() is None

@@ -328,3 +328,20 @@ def test_what_could_not_be_decoded_is_told_once_per_text() -> None:
         world.intake.bad(PODS, what)
     world.intake.synced(PODS)
     assert world.told == [("Pod", "", "not JSON"), ("Pod", "", "no metadata")]
+
+
+def test_numbers_beyond_64_bits_are_told_and_stop_nobody() -> None:
+    """Amounts as JSON numbers, which no API server writes."""
+    world = World()
+    world.put(PODS, {"containers": [{"resources": {"requests": {CPU: 2**70}}}]})
+    world.node("n2", offer={CPU: 2**70})
+    assert [(kind, name) for kind, name, _ in world.told] == [("Pod", "ns/x"), ("Node", "n2")]
+    assert not world.roll.pods
+    world.node()
+    assert world.free()["n1"][CPU] == 4000
+
+
+def test_a_priority_that_no_column_holds_is_cut_off() -> None:
+    """Priorities are int32; the API server admits no others."""
+    assert World().pod(priority=2**40).priority == 2**31 - 1
+    assert World().pod(priority=-(2**40)).priority == 1 - 2**31

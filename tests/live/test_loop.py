@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.clock import ManualClock
 from scheduler.config import GatherConfig
-from scheduler.kube.resources import NODES, PODS, STATEFUL_SETS
+from scheduler.kube.resources import NODES, PODS, STATEFUL_SETS, X_POD_GROUPS
 from scheduler.kube.transport import Request, Response
 from scheduler.settings_file import Duration
 from scheduler.state.invariants import check_invariants
@@ -79,6 +79,20 @@ def test_a_pod_whose_owner_is_gone_is_never_bound_and_stops_nobody(cluster: Clus
     scheduler.seconds(30)
     assert node_of(cluster, "train-0") == ""
     assert node_of(cluster, "alone")
+
+
+def test_a_pod_group_is_read_as_soon_as_pods_name_one(cluster: Cluster) -> None:
+    """Its definition comes while the scheduler runs; the next look at discovery is not awaited."""
+    scheduler = started(cluster)
+    cluster.served.add(X_POD_GROUPS.plural)
+    meta = {"name": "mesh", "namespace": "team"}
+    cluster.put(X_POD_GROUPS, {"metadata": meta, "spec": {"minMember": 2}})
+    for rank in range(2):
+        pod = single(cluster, f"mesh-{rank}")
+        pod["metadata"]["labels"] = {"scheduling.x-k8s.io/pod-group": "mesh"}
+        cluster.put(PODS, pod)
+    scheduler.seconds(8)
+    assert len(cluster.binds) == 2
 
 
 def test_what_does_not_fit_starts_by_itself_when_nodes_come(cluster: Cluster) -> None:
@@ -211,6 +225,20 @@ def test_a_gang_on_its_way_is_waited_for_but_not_for_long(cluster: Cluster) -> N
             break
     assert cluster.binds == []
     scheduler.seconds(1)
+    assert len(cluster.binds) == 2
+
+
+def test_a_gang_by_label_on_its_way_is_waited_for_too(cluster: Cluster) -> None:
+    """Who is missing is known from the label alone; a complete gang waits for the quiet window."""
+    scheduler = Scheduler(cluster, gather=_gather(quiet_us=2_000_000, max_us=5_000_000))
+    scheduler.turns(20)
+    first = single(cluster, "ring-0")
+    first["metadata"]["labels"] = {"muster.dev/gang": "ring", "muster.dev/gang-size": "3"}
+    cluster.put(PODS, first)
+    members(cluster, stateful_set(cluster, "fast", 2), 2)
+    scheduler.seconds(0.3)
+    assert cluster.binds == []
+    scheduler.seconds(3)
     assert len(cluster.binds) == 2
 
 

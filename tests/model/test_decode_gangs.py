@@ -190,11 +190,23 @@ def test_kueue_annotations_are_read_and_ours_win() -> None:
 
 
 @pytest.mark.parametrize(
+    "key",
+    ["muster.dev/required-topology", "muster.dev/preferred-topology", "muster.dev/segment-size"],
+)
+def test_a_value_without_end_is_not_repeated_to_every_member(key: str) -> None:
+    """What is told of 10,000 characters quotes the first ones and says how many there are."""
+    wishes, problems = read_wishes({key: "9" * 10_000}, LEVELS)
+    (told,) = [*problems, *wishes.unmet]
+    assert f"annotation {key}='{'9' * 64}'... (10,000 characters) is not " in told
+    assert len(told) < 250
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [
         ("muster.dev/segment-size", "0"),
         ("muster.dev/segment-size", "٤"),
-        ("muster.dev/segment-size", "9" * 5000),
+        ("muster.dev/segment-size", "9" * 64),
         ("muster.dev/min-available", "-1"),
         ("muster.dev/ordered", "yes"),
         ("muster.dev/on-loss", ""),

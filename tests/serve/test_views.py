@@ -94,7 +94,8 @@ def test_before_the_first_cycle_there_is_no_place() -> None:
     running.gang("train", 2)
     running.pod("bound", node="n1")
     assert row(running, "StatefulSet/train")["domain"] == ""
-    assert running.answers.explain("ns/StatefulSet/train")["placed"] == []
+    doc = running.answers.explain("ns/StatefulSet/train")
+    assert (doc["placed"], doc["wishes"]["preferred"]) == ([], "spine")
     assert running.answers.status()["domains"] == {}
     assert running.answers.explain("ns/Pod/bound")["members"]["bound"] == 1
 
