@@ -19,6 +19,9 @@ from e2e.watch import Pod, Recorder
 
 TEST_KEY = "e2e.muster.dev/test"
 """Label and taint of a test's nodes."""
+PAGE = "500"
+"""Objects deleted by one request."""
+CLEANING_SECONDS = 300.0
 SECONDS = 60.0
 """How long the waiters wait unless told otherwise."""
 
@@ -58,13 +61,23 @@ class Cluster:
             self.api.delete(self.path("apps/v1", kind))
         self.api.delete(self.path("batch/v1", "Job"), propagationPolicy="Background")
         pods = self.path("v1", "Pod")
-        self.api.delete(pods, gracePeriodSeconds="0")
+        self._delete_all(pods, gracePeriodSeconds="0")
         self.provider.processes.stop(self._hollow)
         self.api.delete(f"/api/v1/namespaces/{self.namespace}")
         eventually("the pods are gone", lambda: not self.api.items(pods, limit="1"))
-        self.api.delete("/api/v1/nodes", labelSelector=f"{TEST_KEY}={self.test}")
+        self._delete_all("/api/v1/nodes", labelSelector=f"{TEST_KEY}={self.test}")
         for path in reversed(self._made):
             self.api.delete(path)
+
+    def _delete_all(self, path: str, **query: str) -> None:
+        """Deletes a collection, page by page: 5,000 at once take longer than a request may."""
+        selector = {key: value for key, value in query.items() if key == "labelSelector"}
+
+        def empty() -> bool:
+            self.api.delete(path, None, limit=PAGE, **query)
+            return not self.api.items(path, limit="1", **selector)
+
+        eventually(f"{path} is empty", empty, CLEANING_SECONDS)
 
     # --- nodes ---
 

@@ -156,13 +156,16 @@ class Muster:
                 total += float(value)
         return total
 
-    def command(self, *arguments: str) -> str:
-        """What `muster ARGUMENTS` prints, both streams. Raises AssertionError if it fails."""
+    def command(self, *arguments: str, folder: Path | None = None) -> str:
+        """What `muster ARGUMENTS` prints, both streams; it runs in `folder`.
+
+        Raises AssertionError if it fails.
+        """
         command = [sys.executable, "-P", "-m", "scheduler", *arguments]
         if arguments[0] in ASKING:
             command += ["--address", self.url.removeprefix("http://")]
         result = subprocess.run(
-            command,
+            command, cwd=folder,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False,
         )  # fmt: skip
         if result.returncode:

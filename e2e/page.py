@@ -1,8 +1,8 @@
 """The page of a story in docs/stories: its YAML is applied, its output is what is really printed.
 
 A page is written for a namespace `team` and a Muster at the default address. Blocks that begin
-with `$ ` are commands with their output; `Page.run` runs one and compares. Amounts of time are not
-compared, nor is the width of columns, which depends on the length of names.
+with `$ ` are commands with their output; `Page.run` runs one and compares. Not compared are amounts
+of time, the width of columns, which depends on the length of names, and the order of lines.
 
 With MUSTER_E2E_WRITE_PAGES=1 what is printed is written into the page instead, to be read and
 committed.
@@ -15,6 +15,7 @@ import os
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,9 @@ from e2e.muster import Muster
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "stories"
 NAMESPACE = "team"
+PATIENCE_SECONDS = 10.0
+ONCE = {"delete", "--out"}
+"""Words of commands that are not repeated."""
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TIMES = (
     (re.compile(r"\b\d\d:\d\d:\d\d UTC\b"), "TIME"),
@@ -39,8 +43,10 @@ _RULE = re.compile("─+")
 class Page:
     """One page, for a test that follows it."""
 
-    def __init__(self, cluster: Cluster, name: str) -> None:
+    def __init__(self, cluster: Cluster, name: str, folder: Path | None = None) -> None:
+        """folder: where commands run that read or write files."""
         self.cluster = cluster
+        self.folder = folder
         self.path = FOLDER / name
         self.names: dict[str, str] = {}
         """Names of the page that stand for others in this run."""
@@ -75,17 +81,39 @@ class Page:
 
     # --- what he sees ---
 
-    def commands(self, *programs: str) -> list[str]:
-        """Commands of these programs (default: all), in the order of the page."""
+    def commands(self) -> list[str]:
+        """The commands of the page, in its order."""
         blocks = "".join(text for _language, text in _BLOCK.findall(self._text))
-        found = re.findall(r"^\$ (.*)$", blocks, re.MULTILINE)
-        return [each for each in found if not programs or each.split()[0] in programs]
+        return re.findall(r"^\$ (.*)$", blocks, re.MULTILINE)
 
-    def run(self, command: str, muster: Muster | None = None) -> str:
-        """Runs a command of the page and compares what it prints; returns it.
+    def run(
+        self, command: str, muster: Muster | None = None, *, nth: int = 0, exact: bool = True
+    ) -> None:
+        """Runs a command of the page and compares what it prints.
 
-        Raises AssertionError if it fails, or if the page shows something else.
+        A question is asked again for a while: what others write may come a moment later.
+        nth: of several outputs of the same command on the page, from 0. exact: whether numbers
+        are compared. Raises AssertionError if it fails, or if the page shows something else.
         """
+        until = time.monotonic() + (0 if ONCE & set(command.split()) else PATIENCE_SECONDS)
+        while True:
+            printed = self._run(command, muster)
+            shown = self._outputs(command)[nth][1]
+            same = plain(printed, exact=exact) == plain(shown, exact=exact)
+            if same or self.cluster.provider.shared:
+                return
+            if time.monotonic() > until:
+                break
+            time.sleep(0.5)
+        if os.environ.get("MUSTER_E2E_WRITE_PAGES") == "1":
+            self._write(command, printed, nth)
+            return
+        raise AssertionError(
+            f"{self.path.name} does not show this for `{command}`:\n{printed}\nit shows:\n{shown}"
+        )
+
+    def _run(self, command: str, muster: Muster | None) -> str:
+        """What the command prints, in the page's words."""
         name, *arguments = [
             _replaced(word, {**self.names, NAMESPACE: self.cluster.namespace})
             for word in shlex.split(command)
@@ -94,10 +122,9 @@ class Page:
             printed = self._kubectl(arguments)
         else:
             assert muster is not None, command
-            printed = muster.command(*arguments)
-        if not self.cluster.provider.shared:
-            self._compare(command, printed)
-        return printed
+            printed = muster.command(*arguments, folder=self.folder)
+        printed = _for_reader(printed, self.cluster.namespace)
+        return _replaced(printed, {actual: name for name, actual in self.names.items()})
 
     def _kubectl(self, arguments: list[str]) -> str:
         """What kubectl prints, both streams. Raises AssertionError if it fails."""
@@ -111,36 +138,16 @@ class Page:
         assert result.returncode == 0, f"kubectl {shlex.join(arguments)}: {result.stdout}"
         return result.stdout
 
-    def _compare(self, command: str, printed: str) -> None:
-        """Raises AssertionError if the page shows something else for the command."""
-        printed = _for_reader(printed, self.cluster.namespace)
-        printed = _replaced(printed, {actual: name for name, actual in self.names.items()})
-        shown = self._shown(command)
-        if _plain(printed) in map(_plain, shown):
-            return
-        if os.environ.get("MUSTER_E2E_WRITE_PAGES") == "1":
-            self._write(command, shown[0], printed)
-            return
-        raise AssertionError(
-            f"{self.path.name} does not show this for `{command}`:\n{printed}\n"
-            + "\n".join(f"it shows:\n{text}" for text in shown)
-        )
-
-    def _write(self, command: str, shown: str, printed: str) -> None:
-        """The first block of the command shows what was printed."""
-        before, after = f"\n$ {command}\n{shown}", f"\n$ {command}\n{printed}"
-        self._text = self._text.replace(before, after, 1)
+    def _write(self, command: str, printed: str, nth: int) -> None:
+        """The page shows what was printed."""
+        found = self._outputs(command)[nth]
+        self._text = self._text[: found.start(1)] + printed + self._text[found.end(1) :]
         self.path.write_text(self._text)
 
-    def _shown(self, command: str) -> list[str]:
-        """The outputs that the page shows for a command."""
-        found = []
-        for _language, text in _BLOCK.findall(self._text):
-            for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-                line, _, output = part.partition("\n")
-                if line == command:
-                    found.append(output)
-        return found
+    def _outputs(self, command: str) -> list[re.Match[str]]:
+        """Where the page shows the command; group 1 is its output."""
+        pattern = rf"^\$ {re.escape(command)}\n(.*?)(?=^\$ |^```$)"
+        return list(re.finditer(pattern, self._text, re.MULTILINE | re.DOTALL))
 
 
 def _replaced(text: str, words: Mapping[str, str]) -> str:
@@ -160,9 +167,14 @@ def _for_reader(text: str, namespace: str) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _plain(text: str) -> list[list[str]]:
-    """Lines as words, without times and rules; empty lines do not count."""
+def plain(text: str, *, exact: bool) -> list[list[str]]:
+    """Lines as words, sorted, without times and rules; empty lines do not count.
+
+    exact: whether numbers count.
+    """
     for pattern, word in _TIMES:
         text = pattern.sub(word, text)
+    if not exact:
+        text = re.sub(r"\d[\d,]*", "NUMBER", text)
     lines = [_RULE.sub("─", line).split() for line in text.splitlines()]
-    return [words for words in lines if words]
+    return sorted(words for words in lines if words)

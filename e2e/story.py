@@ -101,6 +101,26 @@ def history(cluster: Cluster, app: str) -> History:
     return History(created, bound)
 
 
+def steps(cluster: Cluster, app: str) -> str:
+    """How long it took from the first pod of a workload until all existed, were bound, were ready.
+
+    As this process saw it on the watch.
+    """
+    uids = {pod.metadata.uid for pod in cluster.pods(app)}
+    seen: dict[str, dict[str, float]] = {"exist": {}, "are bound": {}, "are ready": {}}
+    for change in _changes(cluster):
+        pod = change.item
+        if isinstance(pod, Pod) and pod.metadata.uid in uids:
+            holds = {"exist": True, "are bound": bool(pod.spec.node_name), "are ready": pod.ready}
+            for step, true in holds.items():
+                if true:
+                    seen[step].setdefault(pod.metadata.uid, change.at)
+    begun = min(seen["exist"].values())
+    ends = [f"{step} after {max(at.values()) - begun:.1f} s" for step, at in seen.items() if at]
+    first = min(seen["are bound"].values(), default=begun) - begun
+    return f"all {len(uids)} {', '.join(ends)}; the first bind was seen after {first:.1f} s"
+
+
 def _changes(cluster: Cluster) -> list[Change]:
     with cluster.recorder.news:
         changes = list(cluster.recorder.changes)

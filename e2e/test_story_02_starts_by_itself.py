@@ -6,7 +6,7 @@ import pytest
 
 from e2e.cluster import Cluster
 from e2e.conftest import StartMuster
-from e2e.objects import SPINE, fabric
+from e2e.objects import LEAF, SPINE, node
 from e2e.page import Page
 from e2e.story import (
     GANG_PLACED,
@@ -51,19 +51,26 @@ def test_story_2_starts_by_itself(cluster: Cluster, start_muster: StartMuster) -
         page.run(command, muster)
 
     # 12 nodes are what it is short of; nobody touches the StatefulSet.
-    bodies = fabric(12, spines=1, leaves=3, prefix=cluster.prefix, first=NODES)
-    for body in bodies:
-        body["metadata"]["labels"][SPINE] = f"{cluster.prefix}spine-5"
-    cluster.add_nodes(bodies)
+    spine = f"{cluster.prefix}spine-5"
+    cluster.add_nodes(
+        [
+            node(
+                f"{cluster.prefix}node-{NODES + n:05}",
+                {SPINE: spine, LEAF: f"{spine}-leaf-{n // 4 + 1}"},
+            )
+            for n in range(12)
+        ]
+    )
     pods = cluster.wait_ready(PODS, app="train", seconds=120)
     assert len({pod.spec.node_name for pod in pods}) == PODS
     assert not {pod.spec.node_name for pod in pods} & set(nodes[:CORDONED])
-    assert cluster.spines(pods)[f"{cluster.prefix}spine-5"] == 12
+    assert cluster.spines(pods)[spine] == 12
     assert history(cluster, "train").whole_before_first_bind
     wait_event(cluster, "train", "GangPlaced", rf"^{PODS} of {PODS} on 5 spines in [0-9.]+ s$")
     wait_condition(cluster, "train-0", GANG_PLACED, f"^{PODS} of {PODS} on 5 spines$")
-    for command in (wait, placed, explain):
-        page.run(command, muster)
+    page.run(wait)
+    page.run(placed)
+    page.run(explain, muster, nth=1)
     # Members were told once that they wait, whatever moved in the meantime.
     assert told_waiting(cluster, "train")["train-7"] == [SHORT]
     assert complaints(muster) == []

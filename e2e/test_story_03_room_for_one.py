@@ -47,7 +47,7 @@ def test_story_3_room_for_one(cluster: Cluster, start_muster: StartMuster) -> No
     assert [entry["pods"] for entry in log_of(muster, "planned")] == [PODS, PODS]
     assert muster.metric("muster_binds_total", outcome="bound") == 2 * PODS
     page.run(wait)
-    page.run(after)
+    page.run(after, nth=1)
     assert history(cluster, loser).whole_before_first_bind
     assert complaints(muster) == []
 

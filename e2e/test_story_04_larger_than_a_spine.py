@@ -44,7 +44,7 @@ def _nodes(prefix: str) -> list[Object]:
 @pytest.mark.story(4)
 @pytest.mark.fake_nodes
 def test_story_4_larger_than_a_spine(cluster: Cluster, start_muster: StartMuster) -> None:
-    """40 pods, spines of up to 19: if the gang must have one spine it waits, else it takes three."""
+    """40 pods, spines of up to 19: a gang that must have one waits, another takes three."""
     page = Page(cluster, "04-larger-than-a-spine.md")
     cluster.add_nodes(_nodes(cluster.prefix))
     muster = start_muster(SETTLED)

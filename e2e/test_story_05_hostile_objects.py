@@ -48,10 +48,11 @@ WITH = {
 }
 """Annotations of the StatefulSets."""
 WAITS = {
-    "absurd": (2, "Unschedulable", r"^0 of 2 fit in the whole cluster, 2 short of "),
+    "absurd": (2, "Unsupported", r"^not placed because of .*: unreadable requests$"),
+    "giant": (2, "Unschedulable", r"^0 of 2 fit in the whole cluster, 2 short of memory; "),
     "rack": (2, "Unsupported", r"required-topology='rack' is not a level \(spine, leaf\)$"),
-    "essay": (2, "Unsupported", r"required-topology='x{50,}"),
-    "crowd": (5, "TopologyUnsatisfied", r"; 2 nodes excluded: 2 no spine label$"),
+    "essay": (2, "Unsupported", r"='x{64}'\.\.\. \(10,000 characters\) is not a level"),
+    "crowd": (5, "TopologyUnsatisfied", r"; 3 nodes excluded: 2 no spine label, 1 cordoned$"),
     "clingy": (1, "Unsupported", r"^not placed because of what is not supported: "),
 }
 """What cannot be placed -> pods, and what the lowest rank is told: reason, pattern."""
@@ -60,7 +61,7 @@ PLACED = {"wish": 2, "verbose": 2, "greedy": 4, "short": 4, "tiny": 1, "shared":
 """What can -> pods; nothing is wrong with the last three."""
 PROBLEMS = {
     "wish": r"preferred-topology='rack' is not a level \(spine, leaf\): ignored$",
-    "verbose": r"segment-size='9{50,}",
+    "verbose": r"segment-size='9{64}'\.\.\. \(10,000 characters\) is not a whole",
     "greedy": r"^min-available 99 is more than the 4 wanted: ignored$",
     "short-0": r"^label muster\.dev/gang-size is 2, 4 members exist$",
 }
@@ -95,6 +96,13 @@ def test_story_5_hostile_objects(cluster: Cluster, start_muster: StartMuster) ->
         nothing_bound(cluster, name, 0.2)
     for name, pattern in PROBLEMS.items():
         wait_event(cluster, name, "GangProblem", pattern)
+    vast, space = f"{cluster.prefix}vast", cluster.namespace
+    unreadable = sorted(f"{each['kind']} {each['name']}" for each in complaints(muster))
+    assert unreadable == [
+        f"Node {vast}",
+        *(f"Pod {space}/absurd-{n}" for n in range(2)),
+        f"StatefulSet {space}/absurd",
+    ]
     _orphan_goes(cluster)
 
     # Once: a while later nothing has been said again, and the scheduler is well.
@@ -108,7 +116,7 @@ def test_story_5_hostile_objects(cluster: Cluster, start_muster: StartMuster) ->
     for name, (many, _reason, _pattern) in WAITS.items():
         told = told_waiting(cluster, name)
         assert [len(texts) for texts in told.values()] == [1] * many, told
-    assert complaints(muster) == []
+    assert len(complaints(muster)) == len(unreadable)
     assert muster.ready()
     assert muster.get("/healthz")
     for command in page.commands():
@@ -116,15 +124,18 @@ def test_story_5_hostile_objects(cluster: Cluster, start_muster: StartMuster) ->
 
 
 def _odd_nodes(prefix: str) -> list[Object]:
-    """Two nodes that are in no spine, one of them without end."""
+    """Two nodes that are in no spine, and one whose CPUs are beyond counting."""
     vast = Machine(cpu=MOST, memory=MOST, gpus=0, pods=2**31 - 1)
-    return [node(f"{prefix}plain", {}), node(f"{prefix}vast", {}, vast)]
+    plain = [node(f"{prefix}plain-{n}", {}) for n in range(2)]
+    return [*plain, node(f"{prefix}vast", {}, vast)]
 
 
 def _hostile_sets(cluster: Cluster) -> None:
     """StatefulSets with amounts and annotations that nobody can mean."""
-    endless = Template(gpus=0, cpu=MOST, memory=MOST).with_spec()
-    bodies = [statefulset("absurd", 2, cluster.own(endless))]
+    bodies = [
+        statefulset("absurd", 2, cluster.own(Template(gpus=0, cpu=MOST))),
+        statefulset("giant", 2, cluster.own(Template(gpus=0, memory=MOST))),
+    ]
     for name in ("rack", "essay", "crowd", "wish", "verbose", "greedy"):
         many = WAITS[name][0] if name in WAITS else PLACED[name]
         template = Template(gpus=8 if name == "crowd" else 1, annotations=WITH[name])
