@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import binding
 import click
+import engine_latency
 import floor
 import freezing
 import go_tools
@@ -21,7 +23,9 @@ import replaying
 from scheduler.commands.output import emit_table
 
 OUT = Path(__file__).with_name("out")
-PARTS = ("plan", "freeze", "growth", "read", "replay")
+PARTS = ("plan", "freeze", "growth", "read", "bind", "latency", "replay")
+
+LATENCY_RUNS = 3
 
 
 @click.command()
@@ -37,7 +41,8 @@ def main(runs: int, quick: bool, only: tuple[str, ...], out: Path) -> None:
     try:
         results = measured(set(only or PARTS), runs, out, quick=quick)
     except (
-        floor.FloorError, replaying.ReplayError, go_tools.GoToolsError, reading.ReadingError
+        floor.FloorError, replaying.ReplayError, go_tools.GoToolsError, reading.ReadingError,
+        binding.BindingError, engine_latency.LatencyError,
     ) as error:  # fmt: skip
         raise click.ClickException(str(error)) from error
     measure.write_results(results, out)
@@ -65,6 +70,13 @@ def measured(parts: set[str], runs: int, out: Path, *, quick: bool) -> list[meas
             results += reading.bounded(quick=quick, out=out)
         except go_tools.NoGoError as error:
             click.echo(f"read: {error}", err=True)
+    if "bind" in parts:
+        results += binding.bounded(runs)
+    if "latency" in parts:
+        try:
+            results += engine_latency.bounded(LATENCY_RUNS, quick=quick)
+        except go_tools.NoGoError as error:
+            click.echo(f"latency: {error}", err=True)
     if "replay" in parts:
         results += replaying.bounded(quick=quick, out=out)
     return results

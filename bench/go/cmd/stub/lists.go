@@ -126,10 +126,14 @@ func (s *stub) watch(answer http.ResponseWriter, request *http.Request, r *resou
 	}
 	if r.events > seen {
 		s.wait(request)
-		fresh := *r
-		s.write(out, &fresh, r.events-seen,
-			func(i int) string { return r.eventType(seen + i) },
-			func(b []byte, i int) []byte { return r.event(b, seen+i) })
+		last := r.events - 1
+		if s.lastAfter > 0 && last > seen {
+			s.writeEvents(out, r, seen, last)
+			flush()
+			seen = last
+			time.Sleep(s.lastAfter)
+		}
+		s.writeEvents(out, r, seen, r.events)
 		flush()
 		atomic.StoreInt64(&s.lastEvent, time.Now().UnixMicro())
 	}
@@ -146,6 +150,12 @@ func (s *stub) watch(answer http.ResponseWriter, request *http.Request, r *resou
 			return
 		}
 	}
+}
+
+func (s *stub) writeEvents(out *bufio.Writer, r *resource, from, to int) {
+	s.write(out, r, to-from,
+		func(i int) string { return r.eventType(from + i) },
+		func(b []byte, i int) []byte { return r.event(b, from+i) })
 }
 
 // wait holds the events back until POST /stub/go, if the stub was told to.

@@ -27,7 +27,7 @@ import (
 type stub struct {
 	world                          *world
 	faults                         faults
-	delay, bookmarks               time.Duration
+	delay, bookmarks, lastAfter    time.Duration
 	remember, hold                 bool
 	bound                          sync.Map
 	binds, writes, reads           int64
@@ -52,6 +52,7 @@ func main() {
 	flag.StringVar(&w.gangNamespace, "gang-namespace", "bench", "namespace of the StatefulSet")
 	flag.StringVar(&w.gangName, "gang-name", "train", "name of the StatefulSet")
 	flag.BoolVar(&s.hold, "hold", false, "hold the events back until POST /stub/go")
+	flag.DurationVar(&s.lastAfter, "last-after", 0, "pause before the last of the events")
 	flag.DurationVar(&s.bookmarks, "bookmarks", 60*time.Second, "time between bookmarks")
 	flag.DurationVar(&s.delay, "delay", 0, "before a bind is answered")
 	flag.BoolVar(&s.remember, "remember", false, "answer 409 for a pod that is bound already")
