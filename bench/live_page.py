@@ -16,6 +16,7 @@ SINGLES_TIMES = 3.0
 GANG_TIMES = 40.0
 CPU_GOAL_S, CPU_STRETCH_S = 0.6, 0.3
 CEILING = "ceiling"
+FIGURE = "![binds a second, start to last bind, CPU](images/bench-live.svg)"
 INK = {CEILING: "#9ca3af", "muster": "#1d4ed8", "kube-scheduler": "#c2410c"}
 
 
@@ -47,7 +48,7 @@ def markdown(rows: Sequence[Document], cpus: int, model: str) -> str:
     """Both tables for docs/benchmarks.md."""
     least = min(len(row["runs"]) for row in rows)
     runs = f"medians of {least} runs" if least > 1 else "one run"
-    parts = [f"On {cpus} virtual cores ({model}), {runs}. Memory is in MiB."]
+    parts = [FIGURE, f"On {cpus} virtual cores ({model}), {runs}. Memory is in MiB."]
     for _title, table in tables(rows):
         lines = [_cells(table[0]), _cells(dict.fromkeys(table[0], "---"), keys=False)]
         lines += [_cells(row, keys=False) for row in table]

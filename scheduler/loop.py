@@ -40,10 +40,10 @@ LONGEST_POLL_US = 500_000
 BETWEEN_CYCLES_US = 20_000
 """Least time between two cycles that only room which came free is the reason for."""
 NAP_US = 1_500
-"""While binds are on their way, a turn gathers answers and events for so long: looking after each
-one by itself costs more CPU than the work that it brings, and the API server wants that CPU."""
+"""While much is on its way, a turn gathers answers and events for so long: looking after each one
+by itself costs more CPU than the work that it brings, and the API server wants that CPU."""
 NAP_FROM = 8
-"""Binds in flight from which on it does."""
+"""Binds and writes in flight from which on it does."""
 LAY_OUT_US = 2_000_000
 """Nodes that come and go while nobody waits are laid out at most so often."""
 STOPPING_US = 10_000_000
@@ -125,7 +125,7 @@ class Loop:
     def turn(self) -> None:
         """One pass: what came in, what follows from it, what goes out."""
         parts = self.parts
-        if parts.binder.in_flight >= NAP_FROM:
+        if parts.binder.in_flight + parts.reporter.in_flight >= NAP_FROM:
             parts.clock.sleep_us(NAP_US)
         parts.transport.poll(self._wait_us())
         self.turned_us = parts.clock.elapsed_us()

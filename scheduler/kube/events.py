@@ -24,7 +24,7 @@ LONGEST_NAME = 253
 URGENT_BOUND = 1_000
 POD_BOUND = 1_000
 """Events about pods: each costs the server as much as a bind, and of thousands nobody reads all."""
-BUNCHES_PER_S = 8
+BUNCHES_PER_S = 2
 """Events about pods go a few at a time, so that the loop is not woken for each."""
 SERIES_BOUND = 10_000
 TRIES = 5

@@ -87,6 +87,11 @@ class Reporter:
         self._bad: dict[tuple[str, str], None] = {}
         self._swept_us = 0
 
+    @property
+    def in_flight(self) -> int:
+        """Writes under way."""
+        return self._writes.in_flight
+
     # ---- what happened
 
     def settled(self, bind: Settled) -> None:
