@@ -120,13 +120,17 @@ class App:
     def _settled(self, bind: Settled) -> None:
         self._outcomes[bind.outcome] += 1
         self.reporter.settled(bind)
-        if bind.outcome is Outcome.BOUND and not self.binder.unsettled(bind.key):
-            view = self.roster.view(bind.key)
-            if view is not None:
-                took = max(self.clock.now_us() - view.since_us, 0)
-                self.metrics.placed(view.wanted, took)
-                if not view.single:
-                    _log.info("bound", gang=view.name, after_s=took / 1_000_000)
+        if bind.outcome is not Outcome.BOUND or self.binder.unsettled(bind.key):
+            return
+        since_us = self.roster.lone_since_us(bind.key)
+        if since_us is not None:
+            self.metrics.placed(1, max(self.clock.now_us() - since_us, 0))
+            return
+        view = self.roster.view(bind.key)
+        if view is not None:
+            took = max(self.clock.now_us() - view.since_us, 0)
+            self.metrics.placed(view.wanted, took)
+            _log.info("bound", gang=view.name, after_s=took / 1_000_000)
 
     def _no_owner(self, uid: str) -> None:
         self.roster.owner_absent(uid, self.clock.now_us())

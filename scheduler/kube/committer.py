@@ -53,8 +53,8 @@ class Committer:
         if self._binder is None:
             raise AssertionError("a committer without a binder")
         key = decision.key
-        view = self._roster.view(key)
-        if view is None:
+        called = self._roster.called(key)
+        if called is None:
             raise AssertionError(f"gang {key} was planned and is not in the roster")
         members = self._roster.members(key, decision.ranks)
         names = decision.snapshot.names
@@ -68,9 +68,9 @@ class Committer:
                 uids=members.uids,
                 nodes=[names[row] for row in decision.rows.tolist()],
                 ranks=decision.ranks,
-                gang=view.name,
+                gang=called[0],
                 domain="/".join(path),
-                priority=view.priority,
+                priority=called[1],
             )
         )
 

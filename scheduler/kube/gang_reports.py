@@ -42,6 +42,10 @@ class Gangs(Protocol):
         """Gangs whose view changed, or that are no more, since the last call."""
         ...
 
+    def at_rest(self, key: str) -> bool:
+        """Is it a pod alone that has its node, and of which there is nothing to say?"""
+        ...
+
     def view(self, key: str) -> GangView | None:
         """One gang, or None if it is no more."""
         ...
@@ -97,6 +101,10 @@ class GangReports:
 
     def look(self, key: str, last_change_us: int, now_us: int) -> int | None:
         """Says of a gang what has not been said; returns when to look again, if that is known."""
+        if self._gangs.at_rest(key):
+            self._desk.waiting.forget(key)
+            self._last_bind.pop(key, None)
+            return None
         view = self._gangs.view(key)
         if view is None:
             self._forget(key, now_us)

@@ -1,4 +1,4 @@
-"""Builds and checks the tree from node labels. networkx finds what is wrong with it.
+"""Builds the tree from node labels; `topology_check.py` looks at what was built.
 
 A label value is read as the name of a domain under its parent, so that a level's name needs
 to be unique only there (Alibaba's Lingjun fabric: 42 leaf names under more than one spine).
@@ -6,28 +6,16 @@ to be unique only there (Alibaba's Lingjun fabric: 42 leaf names under more than
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import networkx as nx
 import numpy as np
 
 from scheduler.model.arrays import I32, frozen
 from scheduler.model.names import NaturalKey, natural_key
-from scheduler.model.topology import CLUSTER, CLUSTER_LEVEL, Topology
+from scheduler.model.topology import CLUSTER_LEVEL, Topology
 
 Path = tuple[tuple[int, str], ...]
 """(level number, label value) from the topmost labelled level down."""
-
-
-@dataclass(frozen=True, slots=True)
-class TopologyNote:
-    """Something an operator should know about the tree; nothing is refused for it."""
-
-    level: str
-    nodes: int
-    text: str
 
 
 def paths_of(labels: Sequence[Sequence[str | None]]) -> list[Path]:
@@ -140,34 +128,3 @@ def _with_positions(  # one value per column of the Topology
         ancestor=frozen(ancestor),
         by_level=tuple(by_level),
     )
-
-
-def to_networkx(topology: Topology) -> nx.DiGraph[int]:
-    """The tree as a graph of domain numbers (attributes: name, level), for checks and pictures."""
-    graph: nx.DiGraph[int] = nx.DiGraph()
-    for d in range(topology.domains):
-        graph.add_node(d, name=topology.names[d], level=int(topology.level[d]))
-    graph.add_edges_from((int(p), d) for d, p in enumerate(topology.parent) if d != CLUSTER)
-    return graph
-
-
-def check_topology(topology: Topology) -> list[TopologyNote]:
-    """What an operator should know: nodes without a label, levels skipped, names seen twice.
-
-    Raises ValueError if the arrays are not a tree (a bug, never an input).
-    """
-    graph = to_networkx(topology)
-    if not nx.is_arborescence(graph):
-        raise ValueError("the topology is not a tree")
-    notes: list[TopologyNote] = []
-    for lv, level in enumerate(topology.levels):
-        missing = int(np.count_nonzero(topology.domains_at(np.arange(topology.nodes), lv) < 0))
-        if missing:
-            text = f"{missing} nodes have no {level} label: they hang below their nearest ancestor"
-            notes.append(TopologyNote(level, missing, text))
-        names = [topology.names[d] for d in topology.by_level[lv]]
-        twice = sum(domains > 1 for domains in Counter(names).values())
-        if twice:
-            text = f"{twice} {level} names stand under more than one parent: each is its own domain"
-            notes.append(TopologyNote(level, 0, text))
-    return notes

@@ -12,7 +12,7 @@ import numpy as np
 from scheduler.model.arrays import I64
 from scheduler.model.pending import NO_LEVEL
 from scheduler.model.topology import Topology
-from scheduler.model.topology_build import check_topology
+from scheduler.model.topology_check import check_topology
 from scheduler.replay.trace import WHOLE_GPU, Trace
 from scheduler.replay.trace_io import changed_files, read_manifest, read_trace
 

@@ -32,6 +32,30 @@ class RosterViews(RosterSettling):
         slot = self.table.slot(key)
         return None if slot == NONE or self._gang(slot) is not None else self._lone_view(slot)
 
+    def lone_since_us(self, key: str) -> int | None:
+        """When a pod that is placed alone became a member; None for gangs, and who is gone."""
+        slot = self.table.slot(key)
+        if slot == NONE or self._gang(slot) is not None:
+            return None
+        return int(self.table.since_us[slot])
+
+    def called(self, key: str) -> tuple[str, int] | None:
+        """(NAMESPACE/KIND/NAME, priority) of what has this key; less work than its view."""
+        slot = self.table.slot(key)
+        if slot == NONE or self._gang(slot) is not None:
+            view = self.view(key)
+            return None if view is None else (view.name, view.priority)
+        table = self.table
+        return f"{table.spaces[slot]}/Pod/{table.names[slot]}", int(table.priority[slot])
+
+    def at_rest(self, key: str) -> bool:
+        """Is it a pod alone that has its node, and of which there is nothing to complain?"""
+        slot = self.table.slot(key)
+        if slot == NONE or not self.table.bound(slot) or self.table.terms[slot]:
+            return False
+        owner = self._owner(slot)
+        return owner is None or (owner.seen and not owner.together)
+
     def keys(self) -> list[str]:
         """Keys of every gang, and of every pod that waits alone or is being bound."""
         table, top = self.table, self.table.top

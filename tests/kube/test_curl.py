@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
 from email.utils import formatdate
 from pathlib import Path
 
@@ -12,30 +11,7 @@ import pytest
 from scheduler.kube.transport import NO_ANSWER, Request, Response
 from tests.kube.certificates import Authority
 from tests.kube.curl_bench import Bench
-from tests.kube.tls_server import Exchange, TlsServer
-
-Serve = Callable[[Callable[[Exchange], None]], TlsServer]
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Whom the tests trust."""
-    return Authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def serve(authority: Authority) -> Iterator[Serve]:
-    """Starts servers, and ends them after the test."""
-    servers: list[TlsServer] = []
-    certificate = authority.issue("server", hosts=("127.0.0.1",))
-
-    def start(answer: Callable[[Exchange], None]) -> TlsServer:
-        servers.append(TlsServer(certificate, answer))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
+from tests.kube.tls_server import Exchange, Serve
 
 
 def ok(exchange: Exchange) -> None:

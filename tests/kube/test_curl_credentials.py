@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Self
 
@@ -16,32 +15,10 @@ from scheduler.kube.renewal import GAP_US
 from scheduler.kube.transport import Request, Response
 from tests.kube.certificates import Authority
 from tests.kube.curl_bench import Bench
-from tests.kube.tls_server import Exchange, TlsServer
+from tests.kube.tls_server import Exchange, Serve, TlsServer
 
-Serve = Callable[[Callable[[Exchange], None]], TlsServer]
 OLD = ("Authorization: Bearer old",)
 NEW = ("Authorization: Bearer new",)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Whom the tests trust."""
-    return Authority(tmp_path_factory.mktemp("ca"))
-
-
-@pytest.fixture
-def serve(authority: Authority) -> Iterator[Serve]:
-    """Starts servers, and ends them after the test."""
-    servers: list[TlsServer] = []
-    certificate = authority.issue("server", hosts=("127.0.0.1",))
-
-    def start(answer: Callable[[Exchange], None]) -> TlsServer:
-        servers.append(TlsServer(certificate, answer))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.close()
 
 
 def only_new(exchange: Exchange) -> None:

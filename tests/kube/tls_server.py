@@ -164,3 +164,7 @@ class TlsServer:
             exchange = Exchange(self, secure, connection, number, first[0], first[1], headers, body)
             self.requests.append(exchange)
         return exchange
+
+
+Serve = Callable[[Callable[[Exchange], None]], TlsServer]
+"""The fixture `serve`: starts a server that answers so, until the test ends."""

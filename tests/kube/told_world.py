@@ -66,6 +66,11 @@ class FakeRoster:
         gang = self.gangs.get(key)
         return None if gang is None else gang.view
 
+    def at_rest(self, key: str) -> bool:
+        """A single pod that the test shows on its node."""
+        view = self.view(key)
+        return view is not None and view.single and bool(view.bound) and not view.problems
+
     def members(self, key: str, ranks: I32) -> Members:
         """Names and UIDs by rank."""
         gang = self.gangs[key]

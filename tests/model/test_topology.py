@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from scheduler.model.names import natural_key
 from scheduler.model.topology import CLUSTER, Topology
-from scheduler.model.topology_build import build_topology, check_topology, to_networkx
+from scheduler.model.topology_build import build_topology
+from scheduler.model.topology_check import check_topology, to_networkx
 
 LEVELS = ("core", "spine", "leaf")
 Path = tuple[tuple[int, str], ...]

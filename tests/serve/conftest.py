@@ -1,4 +1,4 @@
-"""Logs of servers go where tests can read them, not to a stream that another test closed."""
+"""A scheduler that serves, and logs where tests can read them (not a stream that is closed)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import structlog
 
 from scheduler import log
+from tests.serve.running import Running, busy
 
 
 @pytest.fixture(autouse=True)
@@ -18,3 +19,16 @@ def logged() -> Iterator[io.StringIO]:
     log.configure("warning", stream=stream)
     yield stream
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="module")
+def running() -> Running:
+    """A scheduler that tests only read."""
+    return busy()
+
+
+@pytest.fixture(scope="module")
+def address(running: Running) -> Iterator[str]:
+    """Where it listens."""
+    with running.serving() as found:
+        yield found

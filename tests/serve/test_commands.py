@@ -20,19 +20,6 @@ from scheduler.serve import pages
 from tests.serve.running import SECOND, Running, busy
 
 
-@pytest.fixture(scope="module")
-def running() -> Running:
-    """A scheduler that tests only read."""
-    return busy()
-
-
-@pytest.fixture(scope="module")
-def address(running: Running) -> Iterator[str]:
-    """Where it listens."""
-    with running.serving() as found:
-        yield found
-
-
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """What a command prints that ends well."""
     assert cli.main(list(arguments)) == 0

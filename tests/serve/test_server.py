@@ -20,19 +20,6 @@ from scheduler.serve.server import THREADS, Server
 from tests.serve.running import Running, busy
 
 
-@pytest.fixture(scope="module")
-def running() -> Running:
-    """A scheduler that tests only read."""
-    return busy()
-
-
-@pytest.fixture(scope="module")
-def address(running: Running) -> Iterator[str]:
-    """Where it listens."""
-    with running.serving() as found:
-        yield found
-
-
 def ask(
     address: str, path: str, method: str = "GET", **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
