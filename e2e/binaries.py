@@ -49,7 +49,8 @@ class Module:
             return program
         digest = hashlib.sha256()
         for source in sorted((self.directory / package).glob("*.go")):
-            digest.update(source.read_bytes())
+            if not source.name.endswith("_test.go"):
+                digest.update(source.read_bytes())
         return f"{program}-{digest.hexdigest()[:8]}"
 
 
@@ -86,6 +87,8 @@ KWOK = Module(
     {"kwok": "sigs.k8s.io/kwok/cmd/kwok"},
     "-X sigs.k8s.io/kwok/pkg/consts.Version=v0.8.0",
 )
+ORACLE = Module(TOOLS, {"oracle": "./cmd/oracle"}, KUBERNETES.ldflags)
+"""No part of a control plane, so none of MODULES; NodeDeclaredFeatures asks for the version."""
 MODULES = (KUBERNETES, KWOK)
 ALL = tuple(name for module in MODULES for name in module.packages)
 
@@ -121,6 +124,20 @@ def find_or_build(needed: Iterable[str] = ALL) -> dict[str, Path]:
         if names:
             found |= _cached_or_built(module, names)
     return found
+
+
+def find_oracle() -> Path | None:
+    """The cached oracle of these sources, or None; a program of that name on $PATH is another."""
+    path = cache_of(ORACLE) / ORACLE.file_name("oracle")
+    return path if path.exists() else None
+
+
+def find_or_build_oracle() -> Path:
+    """The oracle, built if its sources or go.sum have changed (half a minute once the rest stands).
+
+    Raises BinariesError where it cannot be built.
+    """
+    return _cached_or_built(ORACLE, ["oracle"])["oracle"]
 
 
 def _given_set(wanted: list[str]) -> dict[str, Path]:

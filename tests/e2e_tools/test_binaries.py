@@ -109,6 +109,8 @@ def test_sources_of_our_own_name_the_file(tmp_path: Path) -> None:
         source.write_text(text)
         names.append(module.file_name("it"))
     assert len(set(names)) == 2
+    (source.parent / "main_test.go").write_text("package main")
+    assert module.file_name("it") == names[-1], "tests are no part of the program"
     assert module.file_name("other") == "other"
 
 
