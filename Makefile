@@ -18,11 +18,12 @@ SOURCES := setup.py pyproject.toml MANIFEST.in $(shell find scheduler ext \
 # Tests that reach the kernels, most directly first.
 DEBUG_TESTS := $(wildcard tests/test_installation.py tests/kernel tests/plan tests/state)
 STORY ?=
+CASES ?= 20000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo live-demo test check lint types layers docs wheel unit debug e2e bench \
-	bench-live lock clean
+.PHONY: help demo live-demo test check lint types layers docs wheel unit debug e2e oracle \
+	mutate bench bench-live lock clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | \
@@ -106,6 +107,23 @@ debug: .venv/.tools build/debug/.site  ## kernel tests on bounds-checked kernels
 e2e: .venv/.tools .venv/.wheel  ## stories on a real control plane [STORY=3]
 	$(BIN)/python -m e2e.binaries
 	$(BIN)/pytest e2e --story "$(STORY)"
+
+# -P: the wheel judges, not the checkout; the seed is the commit's hash unless SEED says another.
+oracle: .venv/.tools .venv/.wheel  ## filters against kube-scheduler's own code [CASES=20000] [SEED=]
+	$(BIN)/python -m e2e.oracle < /dev/null
+	$(BIN)/pytest -q tests/e2e_tools/test_oracle_verdicts.py
+	$(BIN)/python -P -c 'import runpy, sys; sys.path.append("."); \
+		runpy.run_module("tests.verdicts.differential", run_name="__main__")' \
+		--cases $(CASES) $(if $(SEED),--seed $(SEED))
+
+.venv/.mutants: .venv/.tools
+	$(PIP) install -c constraints.txt --group mutants
+	@touch $@
+
+# The mutants are made of the checkout's filters, which need the kernels beside them.
+mutate: .venv/.mutants .venv/.wheel  ## wrong filters on purpose: does the corpus notice?
+	cp build/release/lib*/scheduler/*.so scheduler/
+	$(BIN)/python -m tests.verdicts.mutate --jobs $(JOBS)
 
 live-demo: .venv/.tools .venv/.wheel  ## a gang of 500 on a control plane with 1,000 nodes
 	$(BIN)/python -P -c 'import runpy, sys; sys.path.append("."); runpy.run_module("e2e.demo", run_name="__main__")'

@@ -150,7 +150,8 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
-def _refuse(kind: str, name: str, what: str) -> None:
+def _refuse(kind: str, name: str, uid: str, what: str) -> None:
+    del uid
     raise SystemExit(f"{kind} {name}: {what}")
 
 

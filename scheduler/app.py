@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from random import Random
@@ -13,7 +13,7 @@ from types import FrameType
 
 from scheduler import log
 from scheduler.clock import Clock, SystemClock
-from scheduler.config import Config
+from scheduler.config import Config, ProfileConfig
 from scheduler.engine import Cycle, Engine
 from scheduler.kube.answers import unavailable
 from scheduler.kube.batch import Outcome, Settled
@@ -32,17 +32,20 @@ from scheduler.kube.window import LEAST, Window
 from scheduler.loop import Loop, Parts
 from scheduler.metrics import Metrics
 from scheduler.model import wishes
+from scheduler.model.audience import MEMBER_LABELS
 from scheduler.model.policy import Pack, Policy
 from scheduler.model.resources import ResourceOrder
-from scheduler.serve.live import BinderNumbers, LiveAnswers, Sight, Watch
+from scheduler.serve.live import BinderNumbers, LiveAnswers, Sight, Watch, chosen
 from scheduler.serve.mailbox import Mailbox
 from scheduler.serve.protocol import Loop as Asked
 from scheduler.serve.server import Server
 from scheduler.serve.views import Scene
 from scheduler.state import nodes
+from scheduler.state.availability import Availability
 from scheduler.state.cache import Cache
 from scheduler.state.roster import Roster
 from scheduler.state.verdicts import Verdicts
+from scheduler.state.volume_room import VolumeRoom
 
 _log = log.get(__name__)
 
@@ -53,13 +56,16 @@ GREETING_US = 10_000_000
 class RosterSource:
     """engine.Source: what the watches brought is in the roster; settling makes it wait."""
 
-    def __init__(self, roster: Roster) -> None:
+    def __init__(self, roster: Roster, room: VolumeRoom | None = None) -> None:
         self._roster = roster
+        self._room = room
 
     def gather(self, cache: Cache, now_us: int) -> None:
         """Gangs that changed are put together again."""
         del cache
         self._roster.settle(now_us)
+        if self._room is not None:
+            self._room.refresh()
 
 
 class App:
@@ -72,11 +78,13 @@ class App:
         self.mailbox = Mailbox(transport.wake)
         self._outcomes: Counter[str] = Counter()
         self._phase = ("", 0)
-        name = config.profile.scheduler_name
-        self.cache, self.roster = _model(config)
+        self.schedulers = tuple(profile.scheduler_name for profile in config.profiles)
+        self.cache, self.roster = _model(config, self.schedulers)
         self.verdicts = Verdicts(autoscaler_domains=config.autoscaler.domains)
-        intake = Intake(self.cache, self.roster, {name}, clock, self._bad)
+        self.availability = Availability(self.cache)
+        intake = Intake(self.cache, self.roster, self.schedulers, clock, self._bad)
         self.watcher = Watcher(transport, clock, intake, ALL, rng)
+        room = VolumeRoom(self.cache, intake.volumes.book)
         committer = Committer(self.cache, self.roster, clock, self._settled)
         self.roster.on_lost = committer.lost
         self.binder = Binder(
@@ -85,24 +93,32 @@ class App:
             may_send=lambda: not self.loop.stopping, node_exists=self._node_exists,
         )  # fmt: skip
         committer.use(self.binder)
-        self.reporter = Reporter(
-            transport, clock, self.roster, self.verdicts, lambda: self.binder.idle, rng=rng,
-            controller=name, instance=f"{name}-{socket.gethostname()}",
-            pod_events_per_s=config.events.rate if config.events.per_pod else 0,
-            dropped=self.metrics.events_dropped, shown=self.roster.told,
-        )  # fmt: skip
+        self.reporter = self._reporter(transport, rng)
+        policy, *others = map(_policy, config.profiles)
         engine = Engine(
-            self.cache, _policy(config), clock, RosterSource(self.roster), committer,
-            self.verdicts, phase=self._step,
+            self.cache, policy, clock, RosterSource(self.roster, room), committer,
+            self.verdicts, phase=self._step, others=others,
         )  # fmt: skip
         owners = OwnerReads(self.watcher, clock, self._no_owner)
         self.loop = Loop(
             Parts(
                 clock, transport, self.watcher, self.cache, self.roster, owners, engine,
                 self.binder, self.reporter,
-                needed=ALL, quiet_us=config.gather.quiet_us, patience_us=config.gather.max_us,
+                needed=ALL, quiet_us=config.gather.quiet_us,
+                patience_us=config.gather.max_us, settled=room.follow,
                 answer=self._between_turns, cycle_over=self._cycle_over,
             )
+        )  # fmt: skip
+
+    def _reporter(self, transport: Transport, rng: Random) -> Reporter:
+        """Events name the first profile, whoever placed the gang: one process writes them."""
+        name, events = self.schedulers[0], self.config.events
+        return Reporter(
+            transport, self.clock, self.roster, self.verdicts, lambda: self.binder.idle, rng=rng,
+            controller=name, instance=f"{name}-{socket.gethostname()}",
+            pod_events_per_s=events.rate if events.per_pod else 0,
+            dropped=self.metrics.events_dropped, shown=self.roster.told,
+            available=self._available,
         )  # fmt: skip
 
     def answers(self) -> LiveAnswers:
@@ -139,8 +155,10 @@ class App:
         nid = self.cache.nodes.nid_of.get(name)
         return nid is not None and bool(self.cache.nodes.exists[nid])
 
-    def _bad(self, kind: str, name: str, what: str) -> None:
+    def _bad(self, kind: str, name: str, uid: str, what: str) -> None:
         _log.warning("an object cannot be read", kind=kind, name=name, what=what)
+        space, _, own = name.rpartition("/")
+        self.reporter.bad_object(kind, space, own, uid, what)
 
     def _step(self, name: str) -> None:
         """The engine begins a step: the one before it is over."""
@@ -154,42 +172,49 @@ class App:
         del cycle, took_us
         self._step("")
 
+    def _available(self, key: str, *, must: bool = False) -> str:
+        return self.availability.of(key, self.clock.now_us(), must=must)
+
     # ---- asked by the HTTP server, on the loop's thread
 
     def _sight(self) -> Sight:
         scene = Scene(
-            self.cache, self.roster, self.verdicts, self.clock.now_us(), self.binder.unsettled
-        )
+            self.cache, self.roster, self.verdicts, self.clock.now_us(), self.binder.unsettled,
+            self.schedulers, self._available,
+        )  # fmt: skip
         binder = self.binder
         numbers = BinderNumbers(binder.waiting, binder.in_flight, binder.window, binder.worry)
         watches = [_watch(health) for health in self.watcher.health() if health.served is not False]
         return Sight(scene, self.roster, watches, numbers, self.loop.cycles)
 
-    def _snapshot(self, loop: Asked) -> Iterator[tuple[str, bytes]]:
+    def _snapshot(self, loop: Asked, scheduler: str) -> Iterator[tuple[str, bytes]]:
         # Few schedulers are ever asked, and it takes a while to import.
         from scheduler.replay.cluster_file import ProfileEntry
         from scheduler.replay.live_snapshot import live_files
 
-        profile = self.config.profile
+        number = chosen(self.schedulers, scheduler)
+        profile = self.config.profiles[number]
         entry = ProfileEntry(
             scheduler_name=profile.scheduler_name,
             pack=profile.pack,
             search_per_gang=profile.search.per_gang,
             search_per_cycle=profile.search.per_cycle,
         )
-        return live_files(loop.ask, self.cache, self.roster, self.clock.now_us, entry)
+        return live_files(loop.ask, self.cache, self.roster, self.clock.now_us, entry, number)
 
 
-def _model(config: Config) -> tuple[Cache, Roster]:
+def _model(config: Config, schedulers: Sequence[str]) -> tuple[Cache, Roster]:
     """The mutable model; names of resources are learnt from nodes and pods."""
-    levels = config.profile.levels
+    trees = [profile.levels for profile in config.profiles]
+    levels, *others = ([nodes.Level(each.name, each.label) for each in tree] for tree in trees)
     cache = Cache(
-        ResourceOrder.of(()),
-        [nodes.Level(level.name, level.label) for level in levels],
-        settle_us=config.node_settle_us,
+        ResourceOrder.of(()), levels,
+        settle_us=config.node_settle_us, hidden=MEMBER_LABELS, others=others,
+    )  # fmt: skip
+    asked, *more = (tuple(wishes.Level(each.name, each.label) for each in tree) for tree in trees)
+    return cache, Roster(
+        cache, asked, gather_max_us=config.gather.max_us, others=more, schedulers=schedulers
     )
-    asked = tuple(wishes.Level(level.name, level.label) for level in levels)
-    return cache, Roster(cache, asked, gather_max_us=config.gather.max_us)
 
 
 def _window(config: Config, rng: Random) -> Window:
@@ -197,8 +222,7 @@ def _window(config: Config, rng: Random) -> Window:
     return Window(rng, start=window.initial, least=min(LEAST, window.initial), most=window.max)
 
 
-def _policy(config: Config) -> Policy:
-    profile = config.profile
+def _policy(profile: ProfileConfig) -> Policy:
     return Policy(
         pack=Pack(profile.pack),
         budget=profile.search.per_gang,
@@ -252,7 +276,7 @@ def _greet(transport: Transport, connection: Connection, clock: Clock) -> None:
 
 def _run(app: App, connection: Connection, listen: str) -> None:
     server = Server(listen, app.answers())
-    _log.info("scheduling", scheduler=app.config.profile.scheduler_name, server=connection.server,
+    _log.info("scheduling", scheduler=", ".join(app.schedulers), server=connection.server,
               listen=server.address)  # fmt: skip
 
     def stop(number: int, frame: FrameType | None) -> None:

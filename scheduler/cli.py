@@ -21,7 +21,7 @@ from scheduler.errors import BadInputError, MusterError
 COMMANDS = (
     "run", "status", "explain", "snapshot", "config",
     "generate", "trace", "replay", "compare", "sweep",
-    "plan", "validate", "demo", "version",
+    "plan", "verdicts", "validate", "demo", "version",
 )  # fmt: skip
 """Subcommands in the order of `muster --help`; `scheduler.commands.X` defines `command`."""
 

@@ -23,6 +23,7 @@ API_VERSION: Final = "muster.dev/v1alpha1"
 KIND: Final = "MusterConfiguration"
 DEFAULT_LISTEN = "127.0.0.1:10290"
 MOST_LEVELS = 16
+MOST_PROFILES = 16
 
 _LABEL = re.compile(r"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _LEVEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
@@ -165,7 +166,7 @@ class Config(_Section, frozen=True, kw_only=True):
 
     api_version: Annotated[Literal["muster.dev/v1alpha1"], _key("The version of this format.")]
     kind: Annotated[Literal["MusterConfiguration"], _key("What the file is.")]
-    profiles: Annotated[tuple[ProfileConfig, ...], _key("Exactly one in this version.")]
+    profiles: Annotated[tuple[ProfileConfig, ...], _key("One to 16, each with a name of its own.")]
     gather: GatherConfig = GatherConfig()
     claim_after_us: Annotated[
         Duration,
@@ -186,11 +187,6 @@ class Config(_Section, frozen=True, kw_only=True):
         str, _key("Where metrics, health and explanations are served; a loopback address.",
                   "host:port")
     ] = DEFAULT_LISTEN  # fmt: skip
-
-    @property
-    def profile(self) -> ProfileConfig:
-        """The only profile."""
-        return self.profiles[0]
 
 
 def read_config(path: Path) -> tuple[Config, Where]:
@@ -246,18 +242,30 @@ def _faults(config: Config) -> Iterator[Fault]:
 
 
 def _profile_faults(profiles: tuple[ProfileConfig, ...]) -> Iterator[Fault]:
-    if len(profiles) != 1:
-        what = "several profiles come later" if profiles else "there is no profile"
-        at = "$.profiles[1]" if profiles else "$.profiles"
-        yield Fault(at, what, "give exactly one for now")
-        return
-    profile, at = profiles[0], "$.profiles[0]"
-    name = profile.scheduler_name
+    if not profiles:
+        yield Fault("$.profiles", "there is no profile", "give at least one")
+    if len(profiles) > MOST_PROFILES:
+        at = f"$.profiles[{MOST_PROFILES}]"
+        yield Fault(at, f"more than {MOST_PROFILES} profiles", "leave some out")
+    met: dict[str, int] = {}
+    for index, profile in enumerate(profiles):
+        at, name = f"$.profiles[{index}]", profile.scheduler_name
+        yield from _name_faults(name, at)
+        if met.setdefault(name, index) != index:
+            what = f"profiles {met[name]} and {index} are both called {name}"
+            yield Fault(f"{at}.schedulerName", what, "give every profile a name of its own")
+        yield from _level_faults(profile, at)
+
+
+def _name_faults(name: str, at: str) -> Iterator[Fault]:
     if name == "default-scheduler":
         what = "Muster does not stand in for default-scheduler"
         yield Fault(f"{at}.schedulerName", what, "give a name of its own, such as muster")
     if not name or name.split() != [name]:
         yield Fault(f"{at}.schedulerName", f"{name!r} is no name", "give one word, such as muster")
+
+
+def _level_faults(profile: ProfileConfig, at: str) -> Iterator[Fault]:
     if len(profile.levels) > MOST_LEVELS:
         yield Fault(f"{at}.levels", f"more than {MOST_LEVELS} levels", "leave some out")
     met: dict[str, int] = {}

@@ -10,7 +10,7 @@ source is a trace and its committer a list of ends. Nothing else differs between
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -59,7 +59,7 @@ class Decision:
     ranks: I32
     """[m] their ranks, rising."""
     shapes: I32
-    """[m] their shape numbers."""
+    """[m] their plan shapes."""
     domain: int
     """Lowest common domain of rows."""
     snapshot: Snapshot
@@ -73,6 +73,8 @@ class Cycle:
     snapshot: Snapshot
     pending: Pending
     plan: Plan
+    profile: int = 0
+    """Whose gangs they were."""
 
 
 class Engine:
@@ -88,10 +90,14 @@ class Engine:
         recorder: Recorder | None = None,
         placement: Placement | None = None,
         phase: Callable[[str], None] = lambda _: None,
+        others: Sequence[Policy] = (),
     ) -> None:
-        """placement: a rule other than Muster's own. phase: told the name of each step."""
+        """placement: a rule other than Muster's own. phase: told the name of each step.
+
+        policy: of profile 0; others: of profiles 1, 2, ..
+        """
         self.cache = cache
-        self.policy = policy
+        self.policies = (policy, *others)
         self._clock = clock
         self._source = source
         self._committer = committer
@@ -99,22 +105,21 @@ class Engine:
         self._placement = placement
         self._phase = phase
 
-    def cycle(self) -> Cycle:
-        """One pass over the queue; returns what it saw and decided."""
-        now = self._clock.now_us()
+    def cycle(self, profile: int = 0) -> Cycle:
+        """One pass over those of the queue whom the profile places; what it saw and decided."""
+        now, policy = self._clock.now_us(), self.policies[profile]
         # 1. Everything that has happened goes into the cache.
         self._phase("gather")
         self._source.gather(self.cache, now)
         # 2. A frozen view: only dirty rows are touched; then the gangs worth trying.
         self._phase("freeze")
-        snapshot = self.cache.freeze(now)
-        pending = self.cache.pending(now, snapshot, self.policy)
+        snapshot = self.cache.freeze(now, profile=profile)
+        pending = self.cache.pending(now, snapshot, policy, profile)
         # 3. Decide, purely.
         self._phase("plan")
-        decided = plan(
-            snapshot, pending, self.policy, now, placement=self._placement, tree=self.cache.tree
-        )
-        cycle = Cycle(now, snapshot, pending, decided)
+        tree = self.cache.tree_of(profile)
+        decided = plan(snapshot, pending, policy, now, placement=self._placement, tree=tree)
+        cycle = Cycle(now, snapshot, pending, decided, profile)
         # 4. Believe it before it is true, so that the next cycle does not give the room twice.
         # 5. Send it on its way.
         self._phase("commit")
@@ -140,5 +145,6 @@ class Engine:
             domain=int(decided.domain[gang]),
             snapshot=cycle.snapshot,
         )
-        self.cache.assume(decision.key, decision.rows, decision.shapes, decision.ranks)
+        # Plans know plan shapes; the members take room, and leave marks, as what they are.
+        self.cache.assume(decision.key, decision.rows, None, decision.ranks)
         return decision

@@ -108,6 +108,31 @@ class Request:
         return cls(vector, exclusive)
 
 
+class Turn:
+    """Another order of nodes than by name: who comes first where everything else is equal.
+
+    order int32[N]: rows by domain as in the topology, own nodes of a domain in their turn.
+    rank int32[N]: place of each row among all.
+    """
+
+    __slots__ = ("order", "rank")
+
+    def __init__(self, tree: Tree, rank: I32) -> None:
+        """`rank` is a permutation. Raises KernelArgumentError if it is none."""
+        check("rank", rank, np.int32, (tree.nodes,))
+        check_range("rank", rank, 0, max(tree.nodes, 1))
+        if tree.nodes and int(np.bincount(rank, minlength=tree.nodes).max()) > 1:
+            raise KernelArgumentError("rank: two rows in one place")
+        self.rank = rank
+        # Own nodes of a domain are side by side in the topology's order: only they change places.
+        topology = tree.topology
+        run = topology.node_parent[topology.order]
+        begins = np.flatnonzero(np.diff(run, prepend=-1)).astype(np.int64)
+        number = np.repeat(np.arange(begins.size), np.diff(np.append(begins, tree.nodes)))
+        inside = np.lexsort((rank[topology.order], number))
+        self.order: I32 = np.ascontiguousarray(topology.order[inside])
+
+
 class Scratch:
     """Work arrays of one planner, sized for one tree. Not to be shared between threads."""
 
@@ -188,17 +213,20 @@ def segment_sums(tree: Tree, sums: I64, size: int, segment_level: int) -> I64:
     return out
 
 
-def tight_nodes(tree: Tree, cap: I64, members: int, domains: I32, best: I32) -> int:
+def tight_nodes(
+    tree: Tree, cap: I64, members: int, domains: I32, best: I32, turn: Turn | None = None
+) -> int:
     """Per domain of `domains`, its tightest own node that holds `members`, into best int32[D].
 
-    Returns rows compared.
+    turn: who comes first among equals, None = by name. Returns rows compared.
     """
     check("cap", cap, np.int64, (tree.nodes,))
     check("domains", domains, np.int32, (domains.shape[0],))
     check_range("domains", domains, 0, tree.domains)
     check("best", best, np.int32, (tree.domains,))
     t = tree.topology
-    return _choose.tight_nodes(t.own_start, t.end, t.order, cap, members, domains, best)
+    order = t.order if turn is None else turn.order
+    return _choose.tight_nodes(t.own_start, t.end, order, cap, members, domains, best)
 
 
 def most(
@@ -220,6 +248,7 @@ def most(
 def choose(
     tree: Tree, cap: I64, sums: I64, whole: I64, tight: I32, m: int, size: int,
     segment_level: int, required: int, within: int, preferred: int, *, single: bool,
+    turn: Turn | None = None,
 ) -> tuple[int, int]:  # fmt: skip
     """Steps 2 and 3: (domain, row) that holds m; row is -1 unless one node holds them all.
 
@@ -238,8 +267,9 @@ def choose(
             raise KernelArgumentError(f"{name}: {value} outside -1 .. {end - 1}")
     out: I64 = np.empty(2, np.int64)
     t = tree.topology
+    position = t.position if turn is None else turn.rank
     _choose.choose(
-        t.parent, t.level, t.start, t.end, t.path_rank, t.position, t.ancestor, cap, sums, whole,
+        t.parent, t.level, t.start, t.end, t.path_rank, position, t.ancestor, cap, sums, whole,
         tight, m, size, segment_level if size else -1, required, within, preferred, single, out,
     )  # fmt: skip
     return int(out[0]), int(out[1])
@@ -247,7 +277,7 @@ def choose(
 
 def descend(
     tree: Tree, scratch: Scratch, cap: I64, sums: I64, whole: I64, domain: int, m: int,
-    size: int, segment_level: int,
+    size: int, segment_level: int, turn: Turn | None = None,
 ) -> tuple[I32, int]:  # fmt: skip
     """Steps 4 and 5: (row of each of m members by rank, rows compared).
 
@@ -270,11 +300,19 @@ def descend(
         raise KernelArgumentError(f"domain {domain} does not hold {m} members")
     rows: I32 = np.empty(m, np.int32)
     visited = _descend.descend(
-        t.parent, t.first_child, t.level, t.start, t.end, t.own_start, t.path_rank, t.order,
+        t.parent, t.first_child, t.level, t.start, t.end, t.own_start, t.path_rank,
+        t.order if turn is None else turn.order,
         cap, sums, whole, domain, size, segment_level if size else -1, tree.levels,
         scratch.share, scratch.value, scratch.heap, scratch.stack, rows,
     )  # fmt: skip
-    return rows, visited
+    return (rows if turn is None else _by_name(t, rows)), visited
+
+
+def _by_name(topology: Topology, rows: I32) -> I32:
+    """Neighbours under one domain in name order again: who was chosen does not change."""
+    parent = topology.node_parent[rows]
+    run = np.cumsum(np.diff(parent, prepend=parent[:1]) != 0)
+    return np.ascontiguousarray(rows[np.lexsort((topology.position[rows], run))])
 
 
 def _check_segments(tree: Tree, sums: I64, whole: I64, size: int, segment_level: int) -> None:

@@ -5,7 +5,8 @@
       |
     settle --> gangs that changed are put together again
       |
-    cycle ---> freeze, plan, assume, commit            (when somebody is worth trying)
+    cycle ---> freeze, plan, assume, commit            (when somebody is worth trying),
+               one profile after the other, each with the room that those before it left
       |
     pump ----> binder sends what its window allows; then the reporter, which may wait
 
@@ -69,6 +70,9 @@ class Parts:
     """A cycle waits until no member of an incomplete gang has arrived for so long."""
     patience_us: int
     """But no longer than this."""
+    settled: Callable[[], None] = lambda: None
+    """What came in is in the roster; what is counted beside it (room for volumes) is brought up
+    to date, so that room which came free is seen."""
     answer: Callable[[], None] = lambda: None
     """Answers what other threads have asked."""
     cycle_over: Callable[[Cycle, int], None] = lambda _cycle, _took: None
@@ -94,7 +98,7 @@ class Loop:
         self._again_us: int | None = None
         """When those are tried whom the last cycle left out."""
         self._added = 0
-        self._room = (0, False)
+        self._room = (0, 0, False)
         """What the last cycle saw of the queue and of free room."""
         self._newest = 0
         self._arrived_us = 0
@@ -137,8 +141,9 @@ class Loop:
         for owner in parts.roster.overdue_owners(now):
             parts.owners.read(owner)
         parts.roster.settle(now)
+        parts.settled()
         if self._due(now):
-            self._cycle(now)
+            self._cycles(now)
         elif not len(parts.cache.queue):
             self._lay_out(now)
         parts.binder.pump(now)
@@ -219,23 +224,33 @@ class Loop:
 
     # ---- planning
 
-    def _cycle(self, now_us: int) -> None:
-        parts = self.parts
-        self.cycles += 1
+    def _cycles(self, now_us: int) -> None:
+        """A cycle for each profile that somebody waits for, in their order."""
+        cache = self.parts.cache
         self._cycle_us = now_us
         self._first_us = None
+        left_out = False
+        # Marks as the first cycle sees them: whoever it places may let in who it rejected.
+        stirred = cache.room[1]
+        for profile in cache.queue.profiles():
+            left_out |= self._left_out(self._cycle(profile))
+        self._added = cache.queue.added
+        self._room = (cache.room[0], stirred, False)
+        self._again_us = now_us + BETWEEN_CYCLES_US if left_out else None
+
+    def _cycle(self, profile: int) -> Cycle:
+        parts = self.parts
+        self.cycles += 1
         begun = parts.clock.elapsed_us()
         with structlog.contextvars.bound_contextvars(cycle=self.cycles):
-            cycle = parts.engine.cycle()
-            self._added = parts.cache.queue.added
-            self._room = (parts.cache.room[0], False)
+            cycle = parts.engine.cycle(profile)
             took = parts.clock.elapsed_us() - begun
-            self._again_us = now_us + BETWEEN_CYCLES_US if self._left_out(cycle) else None
             stats = cycle.plan.stats
             if stats.gangs_placed:
                 _log.info("planned", gangs=stats.gangs_placed, pods=stats.members_placed,
                           tried=stats.gangs_tried, took_ms=took / 1_000)  # fmt: skip
             parts.cycle_over(cycle, took)
+        return cycle
 
     def _left_out(self, cycle: Cycle) -> bool:
         """Gangs beyond the budget, or members of placed ones whose turn comes after these."""

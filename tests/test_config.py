@@ -53,12 +53,13 @@ def refusal(tmp_path: Path, text: str) -> str:
 def test_what_is_left_out_has_its_default(tmp_path: Path) -> None:
     """The shortest file is a whole configuration, in the planner's own numbers."""
     config = read(tmp_path)
-    assert config.profile.scheduler_name == "muster"
-    assert [(level.name, level.label) for level in config.profile.levels] == [
+    (profile,) = config.profiles
+    assert profile.scheduler_name == "muster"
+    assert [(level.name, level.label) for level in profile.levels] == [
         ("spine", "net/spine"), ("leaf", "net/leaf"),
     ]  # fmt: skip
-    search = config.profile.search
-    policy = Policy(Policy().order, Policy().scan, pack=Pack(config.profile.pack))
+    search = profile.search
+    policy = Policy(Policy().order, Policy().scan, pack=Pack(profile.pack))
     assert (policy.pack, search.per_gang, search.per_cycle) == (
         Policy().pack, Policy().budget, Policy().cycle_budget,
     )  # fmt: skip
@@ -77,8 +78,8 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         "log: {level: debug, format: json}\nlisten: '[::1]:0'\n"
         "leaderElection: {leaseDuration: 20s, renewDeadline: 9s, retryPeriod: 1s}\n",
     )
-    assert config.profile.pack == "spine"
-    assert config.profile.search == SearchConfig(per_gang=5, per_cycle=6)
+    assert config.profiles[0].pack == "spine"
+    assert config.profiles[0].search == SearchConfig(per_gang=5, per_cycle=6)
     assert (config.gather.quiet_us, config.gather.max_us) == (1_000, 90_000_000)
     assert (config.claim_after_us, config.node_settle_us) == (0, 0)
     window = config.binding.window
@@ -121,8 +122,16 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         ("listen: 0.0.0.0:10290\n",
          ("c.yaml:9: 0.0.0.0:10290 is not a loopback address, and access from outside is not"
          " checked yet; listen on 127.0.0.1:10290 and use kubectl port-forward")),
-        ("  - schedulerName: other\n",
-         "c.yaml:9: several profiles come later; give exactly one for now"),
+        ("  - schedulerName: muster\n",
+         ("c.yaml:9: profiles 0 and 1 are both called muster; give every profile a name of its"
+          " own")),
+        ("  - schedulerName: default-scheduler\n",
+         ("c.yaml:9: Muster does not stand in for default-scheduler; give a name of its own, such"
+          " as muster")),
+        ("  - schedulerName: other\n    levels: [{name: rack, label: r}, {name: rack, label: s}]\n",
+         "c.yaml:10: levels 0 and 1 both use rack; give every level a name and a label of its own"),
+        ("".join(f"  - schedulerName: m{at}\n" for at in range(16)),
+         "c.yaml:24: more than 16 profiles; leave some out"),
         ("      - {name: rack, lable: net/rack}\n",
          "c.yaml:9: has no key lable; did you mean label?"),
         ("      - {name: cluster, label: net/rack}\n",
@@ -163,7 +172,7 @@ def test_the_head_must_be_right(tmp_path: Path, old: str, new: str, said: str) -
 def test_an_empty_list_of_profiles_is_refused(tmp_path: Path) -> None:
     """Nobody would be scheduled."""
     text = "".join(HEAD.splitlines(keepends=True)[:2]) + "profiles: []\n"
-    assert refusal(tmp_path, text) == "c.yaml:3: there is no profile; give exactly one for now"
+    assert refusal(tmp_path, text) == "c.yaml:3: there is no profile; give at least one"
 
 
 @given(st.integers(0, 365 * 24 * 3_600 * 1_000_000))
@@ -211,6 +220,17 @@ def test_effective_values_say_which_are_defaults(tmp_path: Path) -> None:
     assert rows["profiles[0].levels[1].label"]["value"] == "net/leaf"
 
 
+def test_profiles_are_kept_in_the_order_of_the_file(tmp_path: Path) -> None:
+    """Each with levels and budgets of its own; `config check` numbers them."""
+    more = "  - schedulerName: racks\n    pack: spine\n    levels: [{name: spine, label: rack}]\n"
+    config = read(tmp_path, HEAD + more)
+    assert [profile.scheduler_name for profile in config.profiles] == ["muster", "racks"]
+    assert [level.label for level in config.profiles[1].levels] == ["rack"]
+    rows = {row["key"]: row["value"] for row in effective(*read_config(tmp_path / "c.yaml"))}
+    assert (rows["profiles[0].pack"], rows["profiles[1].pack"]) == ("leaf", "spine")
+    assert rows["profiles[1].schedulerName"] == "racks"
+
+
 def test_the_command_prints_a_table_or_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,7 +249,7 @@ def test_the_command_prints_a_table_or_json(
 def test_the_example_is_accepted() -> None:
     """examples/config.yaml is a configuration of this version."""
     config, where = read_config(ROOT / "examples/config.yaml")
-    assert [level.name for level in config.profile.levels] == ["spine", "leaf"]
+    assert [level.name for level in config.profiles[0].levels] == ["spine", "leaf"]
     assert remarks(where) == []
 
 

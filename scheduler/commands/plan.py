@@ -21,6 +21,7 @@ from scheduler.commands.output import emit_table
 @format_option
 def command(snapshot: Path, gang: str | None, output: str) -> None:
     """Plan one cycle and print a verdict for each gang, with the sentence if it does not fit."""
-    from scheduler.replay.plan_once import plan_once
+    from scheduler.replay.plan_once import in_words, plan_once
 
-    emit_table(plan_once(snapshot, gang), output)
+    rows = plan_once(snapshot, gang)
+    emit_table(rows if output == "json" else in_words(rows), output)

@@ -172,7 +172,7 @@ def openb(nodes: Path, pods: Path, skip_bad: bool, out: Path) -> None:
     "--dump",
     type=INPUT_FILE,
     required=True,
-    help="kubectl get nodes,pods,statefulsets,jobs,replicasets,pvc -A -o json",
+    help="kubectl get nodes,pods,statefulsets,jobs,replicasets,pvc,namespaces -A -o json",
 )
 @click.option(
     "--level",

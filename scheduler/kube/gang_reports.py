@@ -14,7 +14,7 @@ from scheduler.kube.desk import Desk
 from scheduler.kube.events import Event, Type
 from scheduler.kube.group_status import is_group
 from scheduler.model.arrays import I32
-from scheduler.model.reasons import PodReason, degraded_text, placed_text
+from scheduler.model.reasons import PodReason, beside, degraded_text, placed_text
 from scheduler.state.gang_view import GangView, Members, OwnerRef
 from scheduler.state.lifecycle import GangState
 from scheduler.state.standing import Standing, standing
@@ -33,6 +33,7 @@ PROBLEMS = 20
 """Distinct problems told per gang."""
 
 Shown = Callable[[str, I32], Sequence[str]]
+Available = Callable[[str], str]
 
 
 class Gangs(Protocol):
@@ -72,6 +73,9 @@ class _Said:
     """What was said about one gang; conditions keep their own books."""
 
     sentence: str = ""
+    """Ours, about the gang."""
+    told: str = ""
+    """With kube-scheduler's line of that moment; if that alone moves, nothing new is told."""
     numbers_us: int = 0
     """When numbers were told last."""
     event_us: int = 0
@@ -88,13 +92,19 @@ class GangReports:
     """Works out what to say and puts it on the desk; sends nothing."""
 
     def __init__(
-        self, gangs: Gangs, verdicts: Verdicts, desk: Desk, shown: Shown | None = None
+        self,
+        gangs: Gangs,
+        verdicts: Verdicts,
+        desk: Desk,
+        shown: Shown | None = None,
+        available: Available = lambda _: "",
     ) -> None:
-        """shown: see Reporter."""
+        """shown, available: see Reporter."""
         self._gangs = gangs
         self._verdicts = verdicts
         self._desk = desk
         self._shown = shown
+        self._available = available
         self._said: dict[str, _Said] = {}
         self._last_bind: dict[str, int] = {}
         """Of gangs that this process binds, until it is said that they are placed."""
@@ -166,13 +176,17 @@ class GangReports:
         said.numbers_us = now_us
         ranks = self._gangs.waiting_ranks(key)
         if state.sentence != said.sentence and ranks.size:
-            said.sentence = state.sentence
+            said.sentence, said.told = state.sentence, self._in_full(key, state)
             name, uid = self._gangs.rank_uid(key, int(ranks[0]))
-            self._desk.waiting.renumber(key, state.sentence, view.namespace, name, uid)
+            self._desk.waiting.renumber(key, said.told, view.namespace, name, uid)
             self._pending(view, said, now_us)
         elif said.event_us + REPEAT_US <= now_us:
             self._pending(view, said, now_us)
         return True
+
+    def _in_full(self, key: str, state: Standing) -> str:
+        """The sentence, and behind it what kube-scheduler would say of the nodes."""
+        return beside(state.sentence, self._available(key) if state.tried else "")
 
     # ---- members that wait
 
@@ -196,13 +210,12 @@ class GangReports:
         transition = waiting.reason(key) != state.reason
         members = self._gangs.members(key, ranks)
         shown = self._shown(key, ranks) if self._shown is not None else ()
-        new = waiting.tell(
-            key, state.reason, state.short, state.sentence, members, shown, now_us
-        )  # fmt: skip
+        text = self._in_full(key, state) if transition else state.sentence
+        new = waiting.tell(key, state.reason, state.short, text, members, shown, now_us)
         waiting.resume(key)
         if transition:
             said = self._record(key)
-            said.sentence, said.numbers_us = state.sentence, now_us
+            said.sentence, said.told, said.numbers_us = state.sentence, text, now_us
             self._pending(view, said, now_us)
         if not view.single and state.reason is not PodReason.WAITING_FOR_MEMBERS:
             for i in new:
@@ -223,7 +236,7 @@ class GangReports:
     def _pending(self, view: GangView, said: _Said, now_us: int) -> None:
         said.event_us = now_us
         reason = "FailedScheduling" if view.single else "GangPending"
-        self._event(view.owner, "Warning", reason, said.sentence, now_us)
+        self._event(view.owner, "Warning", reason, said.told, now_us)
 
     # ---- members on nodes
 

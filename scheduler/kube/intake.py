@@ -1,7 +1,10 @@
 """What the API server shows, taken into the model: the end of every list and watch.
 
     Node         -> cache.upsert_node / remove_node; one that repeats itself costs a comparison
+    Namespace    -> cache.put_namespace / drop_namespace: rules between pods read its labels
     Pod          -> Sighting -> roster.put_pod / drop_pod
+    Claims, volumes and what else decides about them -> the book of volumes (volume_intake.py);
+                    pods that wait for them are taken in again
     StatefulSet, Job, ReplicaSet, PodGroup -> roster.put_controller, put_group / drop_*
 
 Nothing an object says stops the others. What cannot be read is reported, once for each object
@@ -15,13 +18,14 @@ and text, and then:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from scheduler.clock import Clock
 from scheduler.kube.node_memo import NodeMemo
-from scheduler.kube.pod_memo import CLAIMS, PodMemo, claims_of
-from scheduler.kube.resources import Resource
+from scheduler.kube.pod_memo import PodMemo, claims_of
+from scheduler.kube.resources import PODS, Resource
+from scheduler.kube.volume_intake import Seat, VolumeIntake
 from scheduler.model.decode import (
     Controller,
     ObjectError,
@@ -36,6 +40,7 @@ from scheduler.model.objects import (
     Base,
     JobObject,
     Metadata,
+    NamespaceObject,
     NodeObject,
     PodGroupObject,
     PodObject,
@@ -43,12 +48,15 @@ from scheduler.model.objects import (
     ReplicaSetObject,
     StatefulSetObject,
 )
+from scheduler.model.volumes.pins import narrowed
 from scheduler.state.cache import Cache
 from scheduler.state.sighting import Sighting
+from scheduler.state.volumes import VolumeBook
 
 GANG_PLACED = "muster.dev/GangPlaced"
 """Condition of a gang that was whole once, on the pod of its lowest live rank."""
 TWO_CONTROLLERS = "two controllers"
+TWO_OWNERS = "two ownerReferences have controller: true"
 MOST_PRIORITY = 2**31 - 1
 """The API server admits no more."""
 TOLD_AT_MOST = 16_384
@@ -56,8 +64,8 @@ TOLD_AT_MOST = 16_384
 _FINISHED = ("Succeeded", "Failed")
 _DEFAULT_SCHEDULER = "default-scheduler"
 
-Report = Callable[[str, str, str], None]
-"""(kind, namespace/name, what is wrong)."""
+Report = Callable[[str, str, str, str], None]
+"""(kind, namespace/name, uid, what is wrong); name and uid are empty where they are not known."""
 
 
 class Roster(Protocol):
@@ -95,35 +103,32 @@ class Intake:
         self,
         cache: Cache,
         roster: Roster,
-        scheduler_names: Collection[str],
+        schedulers: Sequence[str],
         clock: Clock,
         report: Report,
     ) -> None:
-        """scheduler_names: pods that name one of them are ours. report hears of bad objects."""
+        """schedulers: pods that name one are ours, of the profile of its place in the sequence.
+
+        report hears of bad objects.
+        """
         self._cache = cache
         self._roster = roster
-        self._ours = frozenset(scheduler_names)
+        self._profiles = {name: profile for profile, name in enumerate(schedulers)}
         self._clock = clock
         self._report = report
         self._pods = PodMemo(cache)
         self._nodes = NodeMemo(cache)
         self._told: dict[tuple[str, str, str], None] = {}
+        self._spaces: dict[str, str] = {}
+        """UID -> name of each namespace."""
+        self.volumes = VolumeIntake(VolumeBook(), self._tell)
 
     # ---- the Sink of the reflectors
 
     def put(self, resource: Resource, obj: Base) -> None:
         """An object appeared or changed."""
-        try:
-            if type(obj) is PodObject:
-                self._put_pod(obj)
-            elif type(obj) is NodeObject:
-                self._put_node(obj)
-            else:
-                self._put_owner(obj)
-        except ObjectError as error:
-            self._tell(resource.kind, getattr(obj, "metadata", Metadata()), error.what)
-        except OverflowError as error:  # an amount as a JSON number beyond 64 bits
-            self._tell(resource.kind, getattr(obj, "metadata", Metadata()), str(error))
+        self._take(resource, obj)
+        self._look_again()
 
     def gone(self, resource: Resource, uid: str, last: Base | None) -> None:
         """An object does not exist any more; `last` (its final content) is not needed."""
@@ -131,15 +136,21 @@ class Intake:
         now_us = self._clock.now_us()
         match resource.kind:
             case "Pod":
+                self.volumes.left(uid)
                 self._roster.drop_pod(uid, now_us)
             case "Node":
                 self._nodes.drop(uid)
+            case "Namespace":
+                self._drop_namespace(uid)
             case "StatefulSet" | "Job" | "ReplicaSet":
                 self._roster.drop_controller(uid, now_us)
             case "PodGroup":
                 self._roster.drop_group(uid, now_us)
+            case _ if self.volumes.takes(resource):
+                self.volumes.gone(resource, uid, None)
             case _:
                 pass
+        self._look_again()
 
     def synced(self, resource: Resource) -> None:
         """A list is complete; nothing is done here that was not done object by object."""
@@ -150,19 +161,36 @@ class Intake:
 
     # ---- kind by kind
 
+    def _take(self, resource: Resource, obj: Base) -> None:
+        try:
+            if type(obj) is PodObject:
+                self._put_pod(obj)
+            elif type(obj) is NodeObject:
+                self._put_node(obj)
+            elif type(obj) is NamespaceObject:
+                self._put_namespace(obj.metadata)
+            elif self.volumes.takes(resource):
+                self.volumes.put(resource, obj)
+            else:
+                self._put_owner(obj)
+        except ObjectError as error:
+            self._tell(resource.kind, getattr(obj, "metadata", Metadata()), error.what)
+        except OverflowError as error:  # an amount as a JSON number beyond 64 bits
+            self._tell(resource.kind, getattr(obj, "metadata", Metadata()), str(error))
+
     def _put_pod(self, pod: PodObject) -> None:
         meta, spec, status = pod.metadata, pod.spec, pod.status
         if not meta.uid or not meta.name:
             self._tell("Pod", meta, "metadata.uid or metadata.name is missing")
             return
-        reading, pins = self._pods.read(pod)
-        if reading.problem:
-            self._tell("Pod", meta, reading.problem)
+        profile = self._profiles.get(spec.scheduler_name or _DEFAULT_SCHEDULER)
+        ours = profile is not None
+        volumes = self.volumes.seen(pod, _seat(pod, ours=ours))
+        promised = not (ours or spec.node_name)
+        reading, names = self._pods.read(pod, volumes.needs, promised=promised)
         owner, only = _controller_of(meta)
-        unsupported = reading.unsupported
-        if not only:
-            unsupported = tuple(sorted((*unsupported, TWO_CONTROLLERS)))
-            self._tell("Pod", meta, "two ownerReferences have controller: true")
+        for what in filter(None, (reading.problem, "" if only else TWO_OWNERS)):
+            self._tell("Pod", meta, what)
         ready, was_whole, told = _said_by(status)
         sighting = Sighting(
             meta.uid,
@@ -172,7 +200,7 @@ class Intake:
             meta.labels or {},
             meta.annotations or {},
             node=spec.node_name or "",
-            ours=(spec.scheduler_name or _DEFAULT_SCHEDULER) in self._ours,
+            ours=ours,
             finished=status.phase in _FINISHED,
             deleting=meta.deletion_timestamp is not None,
             gated=bool(spec.scheduling_gates),
@@ -180,19 +208,39 @@ class Intake:
             priority=min(max(spec.priority or 0, -MOST_PRIORITY), MOST_PRIORITY),
             created_us=microseconds(meta.creation_timestamp),
             shape=reading.shape,
-            pins=pins,
-            claims=claims_of(spec) if CLAIMS in unsupported else (),
-            unsupported=unsupported,
+            pins=narrowed(volumes.pin, names),
+            claims=claims_of(spec),
+            unsupported=_with(reading.unsupported, volumes.said, "" if only else TWO_CONTROLLERS),
             running=status.phase == "Running",
             was_whole=was_whole,
             told=told,
+            nominated=_promised(status.nominated_node_name, spec.node_name, ours=ours),
+            profile=profile or 0,
         )
         self._roster.put_pod(sighting, self._clock.now_us())
+
+    def _look_again(self) -> None:
+        """Pods whose volumes may mean something else now, as they were last seen."""
+        while self.volumes.book.stale:
+            for pod in self.volumes.again():
+                self._take(PODS, pod)
 
     def _put_node(self, node: NodeObject) -> None:
         problem = self._nodes.put(node)
         if problem:
             self._tell("Node", node.metadata, problem)
+
+    def _put_namespace(self, meta: Metadata) -> None:
+        """One that was made anew may be seen before the old one is seen to go."""
+        for uid in [u for u, name in self._spaces.items() if name == meta.name and u != meta.uid]:
+            del self._spaces[uid]
+        self._spaces[meta.uid] = meta.name
+        self._cache.put_namespace(meta.name, meta.labels or {})
+
+    def _drop_namespace(self, uid: str) -> None:
+        name = self._spaces.pop(uid, None)
+        if name is not None:
+            self._cache.drop_namespace(name)
 
     def _put_owner(self, obj: Base) -> None:
         now_us = self._clock.now_us()
@@ -217,7 +265,27 @@ class Intake:
             del self._told[next(iter(self._told))]
         self._told[said] = None
         name = f"{meta.namespace}/{meta.name}" if meta.namespace else meta.name
-        self._report(kind, name, what)
+        self._report(kind, name, meta.uid, what)
+
+
+def _with(rules: tuple[str, ...], *more: str) -> tuple[str, ...]:
+    """`rules` and those of `more` that are not empty, sorted."""
+    if not any(more):
+        return rules
+    return tuple(sorted({*rules, *filter(None, more)}))
+
+
+def _seat(pod: PodObject, *, ours: bool) -> Seat:
+    """Where a pod is, as far as volumes care; one that has ended, or never begins, is nowhere."""
+    over = pod.status.phase in _FINISHED
+    gated = bool(pod.spec.scheduling_gates)
+    waits = ours and not (over or gated or pod.metadata.deletion_timestamp is not None)
+    return Seat("" if over else pod.spec.node_name or "", ours=waits)
+
+
+def _promised(nominated: str | None, node: str | None, *, ours: bool) -> str:
+    """Node on which another scheduler has promised room to a pod that waits, or empty."""
+    return "" if ours or node else nominated or ""
 
 
 def _controller_of(meta: Metadata) -> tuple[Owner | None, bool]:

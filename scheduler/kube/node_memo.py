@@ -31,8 +31,10 @@ class _Seen:
 class NodeMemo:
     """What was last said of each node, and under which UID."""
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Cache, *, most: int = MOST - 1) -> None:
+        """most: what amounts are cut off at; less than that of pods that cannot be read."""
         self._cache = cache
+        self._most = most
         self._encode = msgspec.msgpack.Encoder().encode
         self._seen: dict[str, _Seen] = {}
         self._name_of: dict[str, str] = {}
@@ -48,7 +50,7 @@ class NodeMemo:
         spec, status = node.spec, node.status
         said = self._encode(
             (meta.labels, status.allocatable, spec.taints, spec.unschedulable,
-             meta.creation_timestamp)
+             meta.creation_timestamp, status.declared_features)
         )  # fmt: skip
         digest = blake2b(said, digest_size=_DIGEST_BYTES).digest()
         seen = self._seen.get(meta.name)
@@ -90,10 +92,11 @@ class NodeMemo:
         names = self._cache.shapes.resources.names
         return NodeSpec(
             node.name,
-            tuple(min(node.allocatable.get(name, 0), MOST - 1) for name in names),
+            tuple(min(node.allocatable.get(name, 0), self._most) for name in names),
             slots=min(node.slots, MOST_SLOTS),
             labels=node.labels,
             taints=node.taints,
             cordoned=node.unschedulable or not readable,
             created_us=node.created_us,
+            features=node.features,
         )

@@ -19,7 +19,7 @@ from scheduler.clock import Clock
 from scheduler.kube.batch import Outcome, Settled
 from scheduler.kube.desk import Desk
 from scheduler.kube.events import Event, Events
-from scheduler.kube.gang_reports import GangReports, Gangs, Shown
+from scheduler.kube.gang_reports import Available, GangReports, Gangs, Shown
 from scheduler.kube.transport import Transport
 from scheduler.kube.writes import Kind, Writes
 from scheduler.state.gang_view import OwnerRef
@@ -43,6 +43,11 @@ _API_VERSIONS = {
     "PodGroup": "scheduling.x-k8s.io/v1alpha1",
     "LeaderWorkerSet": "leaderworkerset.x-k8s.io/v1",
     "PriorityClass": "scheduling.k8s.io/v1",
+    "StorageClass": "storage.k8s.io/v1",
+    "CSINode": "storage.k8s.io/v1",
+    "CSIDriver": "storage.k8s.io/v1",
+    "CSIStorageCapacity": "storage.k8s.io/v1",
+    "VolumeAttachment": "storage.k8s.io/v1",
 }
 
 
@@ -63,12 +68,14 @@ class Reporter:
         pod_events_per_s: int = 50,
         dropped: Callable[[int], None] = lambda _: None,
         shown: Shown | None = None,
+        available: Available = lambda _: "",
     ) -> None:
         """controller, instance: who events are from. pod_events_per_s: 0 = none about pods.
 
         dropped: told how many events were given up. shown: (key, ranks) -> the reason of
         PodScheduled=False that the watch showed of each member, or empty; without it, members
-        that wait when the process starts are told again.
+        that wait when the process starts are told again. available: key -> kube-scheduler's line
+        about the nodes for a gang that was rejected, or empty.
         """
         self._clock = clock
         self._gangs = gangs
@@ -76,7 +83,7 @@ class Reporter:
         self._binder_idle = binder_idle
         self._writes = Writes(transport, clock, rng)
         self._desk = Desk(Events(controller, instance, pod_events_per_s, dropped))
-        self._reports = GangReports(gangs, verdicts, self._desk, shown)
+        self._reports = GangReports(gangs, verdicts, self._desk, shown, available)
         self._due: dict[str, int] = {}
         self._last_change: dict[str, int] = {}
         """Of gangs that are due."""
@@ -109,7 +116,7 @@ class Reporter:
             self._bad.clear()
         self._bad[uid, what] = None
         about = OwnerRef(_API_VERSIONS.get(kind, "v1"), kind, namespace, name, uid)
-        note = f"skipped, because it cannot be read: {what}"
+        note = f"cannot be read: {what}"
         now = self._clock.now_us()
         self._desk.events.say(Event(about, "Warning", "InvalidObject", "Reading", note, now))
 

@@ -9,6 +9,7 @@ from scheduler.model.objects import (
     Base,
     JobObject,
     LeaderWorkerSetObject,
+    NamespaceObject,
     NodeObject,
     PodGroupObject,
     PodObject,
@@ -16,6 +17,17 @@ from scheduler.model.objects import (
     ReplicaSetObject,
     StatefulSetObject,
 )
+from scheduler.model.volume_objects import (
+    CSIDriverObject,
+    CSINodeObject,
+    CSIStorageCapacityObject,
+    PersistentVolumeClaimObject,
+    PersistentVolumeObject,
+    StorageClassObject,
+    VolumeAttachmentObject,
+)
+
+_STORAGE = "storage.k8s.io/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,7 @@ class Resource:
 
 
 NODES = Resource("Node", "nodes", "v1", NodeObject, namespaced=False)
+NAMESPACES = Resource("Namespace", "namespaces", "v1", NamespaceObject, namespaced=False)
 PODS = Resource(
     "Pod", "pods", "v1", PodObject, selector="status.phase!=Succeeded,status.phase!=Failed"
 )
@@ -79,8 +92,33 @@ LEADER_WORKER_SETS = Resource(
     optional=True,
 )
 
-ALL = (
-    NODES, PRIORITY_CLASSES, STATEFUL_SETS, JOBS, REPLICA_SETS, X_POD_GROUPS, LEADER_WORKER_SETS,
-    PODS,
+VOLUME_CLAIMS = Resource(
+    "PersistentVolumeClaim", "persistentvolumeclaims", "v1", PersistentVolumeClaimObject
+)
+VOLUMES = Resource(
+    "PersistentVolume", "persistentvolumes", "v1", PersistentVolumeObject, namespaced=False
+)
+STORAGE_CLASSES = Resource(
+    "StorageClass", "storageclasses", _STORAGE, StorageClassObject, namespaced=False
+)
+CSI_NODES = Resource("CSINode", "csinodes", _STORAGE, CSINodeObject, namespaced=False)
+CSI_DRIVERS = Resource("CSIDriver", "csidrivers", _STORAGE, CSIDriverObject, namespaced=False)
+CSI_STORAGE_CAPACITIES = Resource(
+    "CSIStorageCapacity", "csistoragecapacities", _STORAGE, CSIStorageCapacityObject
+)
+VOLUME_ATTACHMENTS = Resource(
+    "VolumeAttachment", "volumeattachments", _STORAGE, VolumeAttachmentObject, namespaced=False
+)
+
+VOLUME_RESOURCES = (
+    STORAGE_CLASSES, CSI_DRIVERS, CSI_NODES, VOLUMES, VOLUME_CLAIMS, VOLUME_ATTACHMENTS,
+    CSI_STORAGE_CAPACITIES,
 )  # fmt: skip
-"""What the scheduler watches; owners before their pods, which wait for them."""
+"""What decides about volumes."""
+
+ALL = (
+    NODES, NAMESPACES, PRIORITY_CLASSES, STATEFUL_SETS, JOBS, REPLICA_SETS, X_POD_GROUPS,
+    LEADER_WORKER_SETS, *VOLUME_RESOURCES, PODS,
+)  # fmt: skip
+"""What the scheduler watches; owners and volumes before the pods that wait for
+them."""

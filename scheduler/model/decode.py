@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from scheduler.model.audience import Who, who_of
 from scheduler.model.constraints import Taint, Term
 from scheduler.model.objects import (
     KINDS,
@@ -80,6 +81,8 @@ class Node:
     slots: int
     """Allocatable pods."""
     created_us: int
+    features: tuple[str, ...] = ()
+    """Features that its kubelet declares, sorted."""
 
     def vector(self, order: ResourceOrder) -> tuple[int, ...]:
         """Allocatable in `order`; resources that it does not name are left out."""
@@ -120,6 +123,11 @@ class Pod:
     def key(self) -> str:
         """`namespace/name`."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def who(self) -> Who:
+        """What other pods' rules see of it."""
+        return who_of(self.namespace, self.labels, leaving=self.deleting)
 
     @property
     def member(self) -> bool:
@@ -232,6 +240,7 @@ def decode_node(node: NodeObject) -> Node:
         allocatable=amounts,
         slots=slots,
         created_us=microseconds(node.metadata.creation_timestamp),
+        features=tuple(sorted(set(node.status.declared_features or ()))),
     )
 
 

@@ -30,6 +30,7 @@ from scheduler.model.pod_objects import (
     PodStatus,
     PodTemplate,
     Port,
+    PreferredTerm,
     Resources,
     RestartRule,
     SchedulingGate,
@@ -60,6 +61,7 @@ __all__ = [
     "LeaderWorkerSetObject",
     "LeaderWorkerSetSpec",
     "Metadata",
+    "NamespaceObject",
     "NodeAffinity",
     "NodeObject",
     "NodeSelectorObject",
@@ -79,6 +81,7 @@ __all__ = [
     "PodStatus",
     "PodTemplate",
     "Port",
+    "PreferredTerm",
     "PriorityClassObject",
     "ReplicaSetObject",
     "ReplicaSetSpec",
@@ -119,6 +122,7 @@ class NodeStatus(Base):
     """node.status."""
 
     allocatable: Amounts | None = None
+    declared_features: list[str] | None = None
 
 
 class NodeObject(Base):
@@ -127,6 +131,12 @@ class NodeObject(Base):
     metadata: Metadata
     spec: NodeSpec = msgspec.field(default_factory=NodeSpec)
     status: NodeStatus = msgspec.field(default_factory=NodeStatus)
+
+
+class NamespaceObject(Base):
+    """v1 Namespace; rules between pods read its labels."""
+
+    metadata: Metadata
 
 
 class Ordinals(Base):
@@ -285,6 +295,7 @@ KINDS: dict[str, type[Base]] = {
     "Job": JobObject,
     "PersistentVolumeClaim": ClaimObject,
     "PersistentVolume": VolumeObject,
+    "Namespace": NamespaceObject,
 }
 """Kinds that are decoded; objects of other kinds are skipped."""
 

@@ -1,7 +1,6 @@
 """What a pod's spec says about nodes: its shape without amounts, its pins, what is not checked.
 
-Source of the rules: see the modules of `filters/`; InterPodAffinity 1.36 for the one rule
-between pods that is a capacity of one, required anti-affinity to pods like itself on nodes.
+Source of the rules: see the modules of `filters/`; what it asks of other pods: pod_terms.py.
 """
 
 from __future__ import annotations
@@ -10,31 +9,45 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from scheduler.model.constraints import Requirement, Term, Toleration
 from scheduler.model.filters.node_affinity import NAME_FIELD
-from scheduler.model.filters.tokens import apart_token, port_token
+from scheduler.model.filters.tokens import port_token
 from scheduler.model.objects import (
-    LabelSelector,
     NodeSelectorObject,
     NodeSelectorTerm,
-    PodAffinityTerm,
     PodSpec,
     SelectorRequirement,
 )
+from scheduler.model.pod_terms import (
+    MEMBER_RULES,
+    reads_members,
+    rules_of,
+    unreadable,
+)
 from scheduler.model.shape import Shape
+from scheduler.model.volumes.inline import readable_tokens
 
 HOSTNAME = "kubernetes.io/hostname"
+RESTART_ALL = "RestartAllContainersOnContainerExits"
+USER_NAMESPACES = "UserNamespacesHostNetworkSupport"
 
 
 def constraints(
     spec: PodSpec, namespace: str, labels: Mapping[str, str]
 ) -> tuple[Shape, tuple[str, ...] | None]:
     """(shape without requests, node names it is pinned to or None)."""
-    affinity, pins = _split_pins(_required_terms(spec))
+    required = _required_terms(spec)
+    affinity, pins = _split_pins(required)
+    rules = rules_of(spec, namespace, labels)
+    if rules.spread:  # which nodes count for it depends on all of the affinity
+        affinity = required
     shape = Shape(
         requests=(),
         selector=tuple(sorted((spec.node_selector or {}).items())),
         affinity=affinity,
         tolerations=_tolerations(spec),
-        tokens=tuple(sorted({*_ports(spec), *_apart(spec, namespace, labels)})),
+        tokens=tuple(sorted({*_ports(spec), *readable_tokens(spec.volumes or ())[0]})),
+        features=_features(spec),
+        preferred=_preferred(spec),
+        rules=rules,
     )
     return shape, pins
 
@@ -51,6 +64,25 @@ def _required_terms(spec: PodSpec) -> tuple[Term, ...] | None:
     node = spec.affinity.node_affinity if spec.affinity else None
     required = node.required_during_scheduling_ignored_during_execution if node else None
     return None if required is None else terms_of(required)
+
+
+def _preferred(spec: PodSpec) -> tuple[tuple[int, Term], ...]:
+    node = spec.affinity.node_affinity if spec.affinity else None
+    found = node.preferred_during_scheduling_ignored_during_execution if node else None
+    terms = ((each.weight, _term(each.preference)) for each in found or ())
+    return tuple(sorted((weight, term) for weight, term in terms if weight and term != Term()))
+
+
+def _features(spec: PodSpec) -> tuple[str, ...]:
+    """Declared features that the node must have: the two that scheduling ever asks for."""
+    containers = [*(spec.containers or ()), *(spec.init_containers or ())]
+    restart = any(
+        rule.action == "RestartAllContainers"
+        for container in containers
+        for rule in container.restart_policy_rules or ()
+    )
+    apart = bool(spec.host_network) and spec.host_users is False
+    return (*((RESTART_ALL,) if restart else ()), *((USER_NAMESPACES,) if apart else ()))
 
 
 def terms_of(selector: NodeSelectorObject) -> tuple[Term, ...]:
@@ -100,87 +132,14 @@ def _ports(spec: PodSpec) -> Iterable[str]:
                 yield port_token(port.host_port, port.protocol or "", port.host_ip or "")
 
 
-def _anti_affinity(spec: PodSpec) -> Sequence[PodAffinityTerm]:
-    anti = spec.affinity.pod_anti_affinity if spec.affinity else None
-    return (anti.required_during_scheduling_ignored_during_execution or ()) if anti else ()
-
-
-def _apart(spec: PodSpec, namespace: str, labels: Mapping[str, str]) -> Iterable[str]:
-    for term in _anti_affinity(spec):
-        scope = _scope(term, namespace)
-        if scope and term.topology_key == HOSTNAME and selects(term.label_selector, labels):
-            yield apart_token(scope, selector_text(term.label_selector))
-
-
-def _scope(term: PodAffinityTerm, namespace: str) -> str:
-    """Namespace of the pods that the term means: the pod's own, `*` = all, empty = others."""
-    if term.namespace_selector is not None:
-        chosen = term.namespace_selector
-        return "" if chosen.match_labels or chosen.match_expressions else "*"
-    if not term.namespaces or term.namespaces == [namespace]:
-        return namespace
-    return ""
-
-
-def selects(selector: LabelSelector | None, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector selects `labels`: null selects nothing, an empty one everything."""
-    if selector is None:
-        return False
-    pairs = (selector.match_labels or {}).items()
-    return all(labels.get(key) == value for key, value in pairs) and all(
-        _holds(each, labels.get(each.key)) for each in selector.match_expressions or ()
-    )
-
-
-def _holds(requirement: SelectorRequirement, value: str | None) -> bool:
-    match requirement.operator:
-        case "In":
-            return value in (requirement.values or ())
-        case "NotIn":
-            return value not in (requirement.values or ())
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case _:
-            return False
-
-
-def selector_text(selector: LabelSelector | None) -> str:
-    """A selector as one line, the same for selectors that are written in another order."""
-    if selector is None:
-        return ""
-    parts = [f"{key}={value}" for key, value in (selector.match_labels or {}).items()]
-    parts += [
-        f"{each.key} {each.operator} {'|'.join(sorted(each.values or ()))}".rstrip()
-        for each in selector.match_expressions or ()
-    ]
-    return ",".join(sorted(parts))
-
-
 def unsupported_rules(spec: PodSpec, namespace: str, labels: Mapping[str, str]) -> tuple[str, ...]:
     """Names of the rules that kube-scheduler would check for this pod and Muster does not."""
-    affinity = spec.affinity
-    required = affinity.pod_affinity if affinity else None
-    covered = list(_apart(spec, namespace, labels))
-    containers = [*(spec.containers or ()), *(spec.init_containers or ())]
-    rules = [rule.action for c in containers for rule in c.restart_policy_rules or ()]
-    spread = spec.topology_spread_constraints or ()
     volumes = spec.volumes or ()
     found = {
-        "podAffinity": bool(
-            required and required.required_during_scheduling_ignored_during_execution
-        ),
-        "podAntiAffinity": len(covered) < len(_anti_affinity(spec)),
-        "topologySpreadConstraints": any(s.when_unsatisfiable == "DoNotSchedule" for s in spread),
+        MEMBER_RULES: reads_members(spec, rules_of(spec, namespace, labels)),
         "resourceClaims": bool(spec.resource_claims),
         "ephemeralVolumes": any(v.ephemeral is not None for v in volumes),
-        "inlineDisks": any(
-            d is not None
-            for v in volumes
-            for d in (v.gce_persistent_disk, v.aws_elastic_block_store, v.rbd, v.iscsi)
-        ),
-        "declaredFeatures": "RestartAllContainers" in rules
-        or (bool(spec.host_network) and spec.host_users is False),
+        "unreadable inline disks": not readable_tokens(volumes)[1],
     }
-    return tuple(sorted(name for name, asked in found.items() if asked))
+    names = (name for name, is_asked in found.items() if is_asked)
+    return tuple(sorted({*names, *unreadable(spec)}))

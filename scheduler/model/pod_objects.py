@@ -81,10 +81,18 @@ class NodeSelectorObject(Base):
     node_selector_terms: list[NodeSelectorTerm] | None = None
 
 
+class PreferredTerm(Base):
+    """preferredDuringSchedulingIgnoredDuringExecution[] of node affinity."""
+
+    weight: int = 0
+    preference: NodeSelectorTerm = msgspec.field(default_factory=NodeSelectorTerm)
+
+
 class NodeAffinity(Base):
     """affinity.nodeAffinity."""
 
     required_during_scheduling_ignored_during_execution: NodeSelectorObject | None = None
+    preferred_during_scheduling_ignored_during_execution: list[PreferredTerm] | None = None
 
 
 class PodAffinityTerm(Base):
@@ -164,6 +172,9 @@ class Volume(Base):
     ephemeral: dict[str, object] | None = None
     gce_persistent_disk: dict[str, object] | None = None
     aws_elastic_block_store: dict[str, object] | None = None
+    azure_disk: dict[str, object] | None = None
+    cinder: dict[str, object] | None = None
+    portworx_volume: dict[str, object] | None = None
     rbd: dict[str, object] | None = None
     iscsi: dict[str, object] | None = None
 
@@ -171,7 +182,21 @@ class Volume(Base):
 class SpreadConstraint(Base):
     """spec.topologySpreadConstraints[]."""
 
+    max_skew: int = 0
+    topology_key: str = ""
     when_unsatisfiable: str = ""
+    label_selector: LabelSelector | None = None
+    min_domains: int | None = None
+    match_label_keys: list[str] | None = None
+    node_affinity_policy: str | None = None
+    node_taints_policy: str | None = None
+
+
+class ResourceClaimReference(Base):
+    """spec.resourceClaims[]: a claim by its name, or, without one, made from a template."""
+
+    name: str = ""
+    resource_claim_name: str | None = None
 
 
 class SchedulingGate(Base):
@@ -194,7 +219,7 @@ class PodSpec(Base):
     scheduler_name: str | None = None
     scheduling_gates: list[SchedulingGate] | None = None
     topology_spread_constraints: list[SpreadConstraint] | None = None
-    resource_claims: list[dict[str, object]] | None = None
+    resource_claims: list[ResourceClaimReference] | None = None
     volumes: list[Volume] | None = None
     priority: int | None = None
     host_network: bool | None = None
@@ -217,10 +242,19 @@ class Condition(Base):
     reason: str | None = None
 
 
+class ResourceClaimStatus(Base):
+    """status.resourceClaimStatuses[]: which claim was made from a template; None = none needed."""
+
+    name: str = ""
+    resource_claim_name: str | None = None
+
+
 class PodStatus(Base):
     """pod.status."""
 
     phase: str = ""
+    nominated_node_name: str | None = None
+    resource_claim_statuses: list[ResourceClaimStatus] | None = None
     conditions: list[Condition] | None = None
     container_statuses: list[ContainerStatus] | None = None
     init_container_statuses: list[ContainerStatus] | None = None

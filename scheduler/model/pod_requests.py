@@ -7,7 +7,9 @@ once per pod: CPU up to milli, everything else up to whole units.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
+from scheduler.model.filters.node_affinity import is_label_key
 from scheduler.model.objects import Amounts, Container, ContainerStatus, PodObject, PodSpec
 from scheduler.model.quantity import QuantityError, parse_nano, to_milli, to_whole
 from scheduler.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
@@ -20,13 +22,16 @@ _POD_LEVEL = (CPU, MEMORY)
 HUGE_PAGES = "hugepages-"
 
 
+@lru_cache(maxsize=4096)
 def counts(name: str) -> bool:
     """Whether kube-scheduler counts resource `name` at all (pod slots are counted apart)."""
     if name in (CPU, MEMORY, EPHEMERAL_STORAGE) or _NATIVE in name:
         return True
     if name.startswith((HUGE_PAGES, "attachable-volumes-")):
         return True
-    return "/" in name and not name.startswith("requests.")
+    # An extended resource; its name must do for a quota on it, too.
+    quota = f"requests.{name}"
+    return "/" in name and not name.startswith("requests.") and is_label_key(quota)
 
 
 def nanos(amounts: Amounts | None, where: str) -> Nanos:

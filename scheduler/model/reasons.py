@@ -76,6 +76,18 @@ def waiting_text(there: int, wanted: int) -> str:
 WAITING_SHORT = "waiting for the other members of the gang"
 
 
+REFUSED = "refused by "
+"""Before the name of a plugin of kube-scheduler that refuses a pod whatever the node, and its
+text: such a pod waits as one does that asks for what is not supported."""
+
+
+def refused_text(rules: Sequence[str]) -> str:
+    """A gang with members that kube-scheduler would refuse on every node."""
+    first, others = _listed(rules)
+    more = [f"{len(others)} more"] if others else []
+    return f"not placed: {', '.join([*first, *more])}"
+
+
 def unsupported_text(rules: Sequence[str]) -> str:
     """A gang that asks for what is not honoured, so that it is not placed."""
     first, others = _listed(rules)
@@ -98,6 +110,11 @@ def sentence(rejection: Rejection) -> str:
     """Why a gang does not fit, in one line without a full stop."""
     parts = [_fit(rejection), _best(rejection), _excluded(rejection), _blocked(rejection)]
     return "; ".join(part for part in parts if part)
+
+
+def beside(text: str, line: str) -> str:
+    """Our sentence, and behind it kube-scheduler's line about the nodes, where there is one."""
+    return f"{text}. {line}" if text and line else text or line
 
 
 def hold_text(owner: str, until_us: int) -> str:

@@ -12,6 +12,10 @@ GPU = "nvidia.com/gpu"
 PODS = "pods"
 """Pod slots. They are a column of their own (`Snapshot.slots`), never part of the vector."""
 
+VOLUME_ROOM = "volumes of "
+"""Before the name of a CSI driver: how many more of its volumes a node may attach. Muster's own:
+no resource of Kubernetes has a blank in its name."""
+
 _CORE = (CPU, MEMORY, EPHEMERAL_STORAGE)
 
 INT64_MAX = 2**63 - 1

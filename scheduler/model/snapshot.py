@@ -14,6 +14,7 @@ import numpy as np
 
 from scheduler.model.arrays import I16, I32, I64, U8
 from scheduler.model.constraints import Taint
+from scheduler.model.pod_rules import MarkColumn
 from scheduler.model.resources import ResourceOrder
 from scheduler.model.shape import Shape
 from scheduler.model.topology import Topology
@@ -113,6 +114,12 @@ class Snapshot:
     labels: Mapping[str, LabelColumn]
     tokens: Mapping[str, I32] = field(default_factory=dict)
     """token -> rows where it is taken (see Shape.tokens)."""
+    marks: Mapping[str, MarkColumn] = field(default_factory=dict)
+    """Pods per row, of every mark that the rules of a waiting shape read (see pod_rules.py)."""
+    features: tuple[tuple[str, ...], ...] = ((),)
+    """Distinct sets of features that nodes declare, each sorted."""
+    feature_set: I32 = field(default_factory=lambda: np.empty(0, np.int32))
+    """[N] index into features; empty = 0 everywhere."""
     shapes: tuple[Shape, ...] = ()
     """Shapes by number, as `Pending.shape` names them."""
     capacities: Mapping[int, Capacity] = field(default_factory=dict)

@@ -10,6 +10,7 @@ from scheduler.model.pending import NO_DOMAIN, NO_ROW, Pending
 from scheduler.model.plan import Cause, Plan, PlanStats, Rejection, Verdict
 from scheduler.model.policy import Policy, Scan
 from scheduler.model.snapshot import Snapshot
+from scheduler.plan.course import Course, course_of
 from scheduler.plan.gang import MIXED, Gang, Gangs, Outcome
 from scheduler.plan.ledger import Ledger
 from scheduler.plan.muster import MusterPlacement
@@ -68,7 +69,9 @@ def plan(
 
 def _starved(ledger: Ledger, gang: Gang, policy: Policy) -> bool:
     """Has the cycle no node visits left for a member-by-member search?"""
-    return gang.shape == MIXED and ledger.stats.search_visits >= policy.cycle_budget
+    if ledger.stats.search_visits < policy.cycle_budget:
+        return False
+    return course_of(ledger, gang) in (Course.MIXED, Course.ONE_BY_ONE)
 
 
 def _take(ledger: Ledger, gang: Gang, outcome: Outcome) -> int:
@@ -83,6 +86,11 @@ def _take(ledger: Ledger, gang: Gang, outcome: Outcome) -> int:
     fresh = (rows != NO_ROW) & (rows != gang.held_row[: rows.size])
     for shape in np.unique(shapes[fresh]).tolist():
         ledger.take(shape, np.ascontiguousarray(rows[fresh & (shapes == shape)]))
+    back = (rows != NO_ROW) & ~fresh
+    for shape in np.unique(shapes[back]).tolist():
+        leaves = ledger.snapshot.shapes[shape].rules.leaves
+        if leaves:  # a hold is no pod, and has left none
+            ledger.marks.leave(leaves, rows[back & (shapes == shape)])
     return int(np.count_nonzero(rows != NO_ROW))
 
 

@@ -63,30 +63,38 @@ class Gangs:
         alike &= np.maximum.reduceat(pin, first) == NO_PIN
         self._shape: list[int] = np.where(alike, shape[first], MIXED).tolist()
         self._has_held: list[bool] = (np.maximum.reduceat(held, first) != NO_ROW).tolist()
+        self._columns: list[tuple[int, ...]] = list(
+            zip(
+                pending.minimum.tolist(), pending.required.tolist(), pending.preferred.tolist(),
+                pending.segment_size.tolist(), pending.segment_level.tolist(),
+                pending.home.tolist(), pending.single.tolist(), pending.priority.tolist(),
+                strict=True,
+            )
+        )  # fmt: skip
 
     def __getitem__(self, index: int) -> Gang:
         """Gang `index` of the Pending."""
         p = self._pending
         first, last = self._offset[index], self._offset[index + 1]
-        size = int(p.segment_size[index])
+        minimum, required, preferred, size, level, home, single, priority = self._columns[index]
         return Gang(
             index=index,
             key=p.key[index],
             n=last - first,
-            minimum=int(p.minimum[index]),
+            minimum=minimum,
             shape=self._shape[index],
             shapes=p.shape[first:last],
             has_held=self._has_held[index],
             held_row=p.held_row[first:last],
             pin=p.pin[first:last],
             pins=p.pins,
-            required=int(p.required[index]),
-            preferred=int(p.preferred[index]),
+            required=required,
+            preferred=preferred,
             segment_size=size,
-            segment_level=int(p.segment_level[index]) if size else -1,
-            home=int(p.home[index]),
-            single=bool(p.single[index]),
-            priority=int(p.priority[index]),
+            segment_level=level if size else -1,
+            home=home,
+            single=bool(single),
+            priority=priority,
         )
 
 

@@ -5,6 +5,8 @@ Steps 1 to 5 are defined by the twins in kernel_reference.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from scheduler import kernel
@@ -29,10 +31,26 @@ def place_identical(
 
     `near`: domain to try before the gang's home, where a replacement lost its node; or -1.
     """
-    view = ledger.view(gang.shape, gang)
+    return place_in_view(ledger, ledger.view(gang.shape, gang), gang, (n, minimum, near), pack)
+
+
+def place_in_view(
+    ledger: Ledger,
+    view: View,
+    gang: Gang,
+    want: tuple[int, int, int],
+    pack: Pack,
+    descend: Callable[[int, int], I32] | None = None,
+) -> Outcome:
+    """Steps 1 to 5 on the capacities of `view`; want: (n, minimum, near).
+
+    descend: (domain, members) -> row of each by rank, where domains do not hold the sum of what
+    their nodes hold; None = the kernel's steps 4 and 5.
+    """
+    minimum = want[1]
     size, level = gang.segment_size, gang.segment_level
     whole = ledger.whole(view, size, level) if size else view.sums
-    m, within, best = _how_many(ledger, view, whole, gang, (n, minimum, near))
+    m, within, best = _how_many(ledger, view, whole, gang, want)
     if m < minimum or m == 0:
         return rejected(m, best)
     domain, row = _choose(ledger, view, whole, gang, m, within)
@@ -48,10 +66,13 @@ def place_identical(
                 break
     if row >= 0:
         rows: I32 = np.full(m, row, np.int32)
+    elif descend is not None:
+        rows = descend(domain, m)
     else:
         rows, visited = kernel.descend(
-            ledger.tree, ledger.scratch, view.cap, view.sums, whole, domain, m, size, level
-        )
+            ledger.tree, ledger.scratch, view.cap, view.sums, whole, domain, m, size, level,
+            view.turn,
+        )  # fmt: skip
         ledger.stats.nodes_scanned += visited
     return Outcome(Verdict.FITS, rows, domain, m, best)
 
@@ -63,7 +84,7 @@ def _choose(
     return kernel.choose(
         ledger.tree, view.cap, view.sums, whole, ledger.tight(view, m), m,
         gang.segment_size, gang.segment_level, gang.required, within, gang.preferred,
-        single=gang.single,
+        single=gang.single, turn=view.turn,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ it touches: nodes of untouched domains are never scanned again.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,13 +16,24 @@ import numpy as np
 from scheduler import kernel
 from scheduler.model.arrays import I16, I32, I64
 from scheduler.model.filters import Eligibility
-from scheduler.model.filters.tokens import clash, token_reason
 from scheduler.model.plan import Cause, PlanStats, Rejection
+from scheduler.model.shape import Shape
 from scheduler.model.snapshot import SETTLING, Capacity, Snapshot
+from scheduler.model.tokens import clash, token_reason
 from scheduler.plan.gang import Gang
 from scheduler.plan.held import HeldRoom
+from scheduler.plan.marks import NO_ROWS, Marks
+from scheduler.plan.rule_codes import RuleCodes
+from scheduler.plan.rule_ways import Way, exclusive, way_of
+from scheduler.plan.turns import soft_taints, turn_of
 
 SETTLING_REASON = "younger than nodeSettle"
+KEPT_VIEWS = 256
+"""Views kept of shapes with rules (up to 2 MB each on 100,000 nodes); the oldest are dropped."""
+
+_Wanted = tuple[int, tuple[int, ...], bool, frozenset[int]]
+"""Shape, claims that bar it, whether settling nodes are left out, rules that do not count."""
+
 CLAIMED_BY = "claimed by "
 """Begins the reason of a node in a domain that another gang has claimed."""
 
@@ -47,8 +59,10 @@ class View:
     """False while cap and sums are the snapshot's own (read-only)."""
     peak: int = -1
     """No node holds more members than this; -1 = not computed."""
-    tight: dict[int, tuple[I32, list[int]]] = field(default_factory=dict)
-    """members -> (tightest own node of each domain that holds them, [journal cursor])."""
+    news: list[I32] = field(default_factory=list)
+    """Rows of which cap was brought up to date, time after time."""
+    tight: dict[int, tuple[I32, int]] = field(default_factory=dict)
+    """members -> (tightest own node of each domain that holds them, news that it knows)."""
     whole: dict[tuple[int, int], tuple[int, I64]] = field(default_factory=dict)
     """(segment size, level) -> (version, whole segments per domain)."""
     refused: dict[tuple[int, ...], tuple[int, int, int]] = field(default_factory=dict)
@@ -56,18 +70,47 @@ class View:
     domain)."""
     explained: dict[tuple[int, ...], tuple[int, Cause, Rejection]] = field(default_factory=dict)
     """What a gang asked for -> (version, why it does not fit): gangs alike share one."""
+    static: I16 | None = None
+    """reason before the rules between pods were asked; None = the shape has none."""
+    rules: RuleCodes | None = None
+    numbers: I16 | None = None
+    """reason of each of the rules' codes."""
+    turn: kernel.Turn | None = None
+    """Which of equal nodes comes first, None = by name."""
 
     def refuse(self, rows: I32, text: str) -> I32:
         """Makes those of `rows` that are eligible not so; returns them. The caller journals them.
 
-        The others stay counted under the filter that refused them first.
+        The others stay counted under the filter that refused them first; what only a rule
+        refuses may become eligible again, so that it is refused for good now.
         """
-        rows = rows[self.reason[rows] == 0]
+        before = self.reason if self.static is None else self.static
+        rows = rows[before[rows] == 0]
+        code = self._number(text)
+        self.reason = self.reason.copy()
+        self.reason[rows] = code
+        if self.static is not None:
+            self.static[rows] = code
+        return rows
+
+    def follow_rules(self, rows: I32 | None) -> None:
+        """Brings reason up to date with the rules' codes at `rows` (None = everywhere)."""
+        assert self.rules is not None
+        assert self.static is not None
+        number = self.numbers
+        if number is None:
+            number = np.array([0, *map(self._number, self.rules.texts)], np.int16)
+            self.numbers = number
+        if rows is None:
+            self.reason = np.where(self.static != 0, self.static, number[self.rules.code])
+            return
+        before = self.static[rows]
+        self.reason[rows] = np.where(before != 0, before, number[self.rules.code[rows]])
+
+    def _number(self, text: str) -> int:
         if text not in self.reasons:
             self.reasons = (*self.reasons, text)
-        self.reason = self.reason.copy()
-        self.reason[rows] = self.reasons.index(text)
-        return rows
+        return self.reasons.index(text)
 
 
 class Ledger:
@@ -83,12 +126,16 @@ class Ledger:
         self.slots: I64 = snapshot.slots
         self.stats = PlanStats()
         self._journal: list[I32] = []
-        self._views: dict[tuple[int, tuple[int, ...], bool], View] = {}
+        self._views: dict[_Wanted, View] = {}
         self._requests: dict[int, kernel.Request] = {}
         self._tokens: dict[str, list[I32]] = {}
         self._nowhere: I32 = np.full(self.tree.domains, -1, np.int32)
         self._held: HeldRoom | None = None
         self._settling: I32 = np.flatnonzero(snapshot.flags & SETTLING).astype(np.int32)
+        self._soft = soft_taints(snapshot)
+        self._marks: Marks | None = None
+        self._ways: dict[int, Way] = {}
+        self._with_rules: deque[_Wanted] = deque()
 
     @property
     def held(self) -> HeldRoom:
@@ -97,16 +144,37 @@ class Ledger:
             self._held = HeldRoom(self.snapshot)
         return self._held
 
-    def view(self, shape: int, gang: Gang, *, claims: bool = True) -> View:
+    @property
+    def marks(self) -> Marks:
+        """What rules between pods count."""
+        if self._marks is None:
+            self._marks = Marks(self.snapshot)
+        return self._marks
+
+    def way(self, shape: int) -> Way:
+        """What the rules of `shape` mean for a gang of its pods alone."""
+        way = self._ways.get(shape)
+        if way is None:
+            way = self._ways[shape] = way_of(self.marks, self.snapshot.shapes[shape])
+        return way
+
+    def view(
+        self, shape: int, gang: Gang, *, claims: bool = True, waived: frozenset[int] = frozenset()
+    ) -> View:
         """Capacities of `shape` for `gang` now: others' claims and settling nodes left out.
 
         claims=False: as if nobody had claimed anything (to say why a gang waits).
+        waived: rules between pods that do not count (see RuleCodes).
         """
         settling = not gang.single and self._settling.size > 0
-        key = (shape, self.barred(gang) if claims else (), settling)
+        key = (shape, self.barred(gang) if claims else (), settling, waived)
         view = self._views.get(key)
         if view is None:
             view = self._views[key] = self._open(*key)
+            if view.rules is not None:
+                self._with_rules.append(key)
+                if len(self._with_rules) > KEPT_VIEWS:
+                    del self._views[self._with_rules.popleft()]
         self._sync(view)
         return view
 
@@ -119,7 +187,10 @@ class Ledger:
             self.slots = self.snapshot.slots.copy()
         touched = kernel.take(rows, self._request(shape), self.free, self.slots)
         self._journal.append(touched)
-        for token in self.snapshot.shapes[shape].tokens:
+        taken = self.snapshot.shapes[shape]
+        if taken.rules.leaves:
+            self.marks.leave(taken.rules.leaves, rows)
+        for token in taken.tokens:
             self._tokens.setdefault(token, []).append(touched)
             for view in self._views.values():
                 for wanted in view.tokens:
@@ -144,34 +215,45 @@ class Ledger:
         if kept is None:
             best: I32 = np.full(self.tree.domains, -1, np.int32)
             self.stats.nodes_scanned += kernel.tight_nodes(
-                self.tree, view.cap, members, self.tree.every_domain, best
+                self.tree, view.cap, members, self.tree.every_domain, best, view.turn
             )
-            kept = view.tight[members] = (best, [view.cursor])
-        best, cursor = kept
-        if cursor[0] < view.cursor:
-            rows = np.concatenate(self._journal[cursor[0] : view.cursor])
+            kept = (best, len(view.news))
+        best, known = kept
+        if known < len(view.news):
+            news = view.news[known:]
+            rows = news[0] if len(news) == 1 else np.concatenate(news)
             domains = np.unique(self.tree.topology.node_parent[rows])
             self.stats.nodes_scanned += kernel.tight_nodes(
-                self.tree, view.cap, members, domains, best
+                self.tree, view.cap, members, domains, best, view.turn
             )
-        cursor[0] = view.cursor
+        view.tight[members] = (best, len(view.news))
         return best
 
     def _sync(self, view: View) -> None:
-        if view.cursor == len(self._journal):
+        again = NO_ROWS if view.rules is None else view.rules.refresh()
+        if again.size:
+            view.follow_rules(again)
+        elif view.cursor == len(self._journal):
             return
         if not view.owned:
             view.cap, view.sums, view.owned = view.cap.copy(), view.sums.copy(), True
-        news = self._journal[view.cursor :]
+        news = (
+            [*self._journal[view.cursor :], again] if again.size else self._journal[view.cursor :]
+        )
         rows = news[0] if len(news) == 1 else np.concatenate(news)
         kernel.refresh_rows(
             self.tree, rows, self.free, self.slots, view.reason, view.request, view.cap, view.sums
         )
         self.stats.nodes_scanned += rows.size
+        if again.size and view.peak >= 0:  # what was refused may hold more than any other
+            view.peak = max(view.peak, int(view.cap[again].max()))
+        view.news.append(rows)
         view.cursor = len(self._journal)
         view.version += 1
 
-    def _open(self, number: int, barred: tuple[int, ...], settling: bool) -> View:
+    def _open(
+        self, number: int, barred: tuple[int, ...], settling: bool, waived: frozenset[int]
+    ) -> View:
         """A view from the snapshot's kept capacities, or computed here."""
         shape = self.snapshot.shapes[number]
         request = self._request(number)
@@ -200,14 +282,28 @@ class Ledger:
                 self.tree, np.concatenate(changed), self.snapshot.free, self.snapshot.slots,
                 view.reason, request, view.cap, view.sums,
             )  # fmt: skip
+        if not shape.rules.free:
+            self._follow(view, shape, waived)
+        if shape.preferred or self._soft:
+            view.turn = turn_of(self.snapshot, self.tree, shape, view.cap)
         return view
+
+    def _follow(self, view: View, shape: Shape, waived: frozenset[int]) -> None:
+        """Lets the rules of its shape refuse rows of a new view."""
+        view.static = view.reason.copy()
+        view.rules = RuleCodes(self.marks, shape, waived)
+        view.follow_rules(None)
+        view.cap = kernel.capacity(self.free, self.slots, view.reason, view.request)
+        view.sums, view.owned = kernel.roll_up(self.tree, view.cap), True
+        view.cursor = len(self._journal)
+        self.stats.nodes_scanned += view.cap.size
 
     def _request(self, number: int) -> kernel.Request:
         request = self._requests.get(number)
         if request is None:
             shape = self.snapshot.shapes[number]
-            request = kernel.Request.of(shape.requests, exclusive=shape.exclusive)
-            self._requests[number] = request
+            alone = shape.exclusive if shape.rules.free else exclusive(self.marks, shape)
+            request = self._requests[number] = kernel.Request.of(shape.requests, exclusive=alone)
         return request
 
     def _compute(self, number: int, request: kernel.Request) -> Capacity:

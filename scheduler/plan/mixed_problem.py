@@ -6,6 +6,7 @@ a node takes them: pinned ones first (fewest nodes first), then the largest requ
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,11 +15,18 @@ from scheduler import kernel_search
 from scheduler.kernel import Tree
 from scheduler.kernel_search import BOUND_LIMIT, Gift, Members, Nodes
 from scheduler.model.arrays import I32, I64
-from scheduler.model.filters.tokens import clash
 from scheduler.model.pending import NO_PIN
 from scheduler.model.shape import Shape
+from scheduler.model.tokens import DISK, clash, disk_rivals
 from scheduler.plan.gang import Gang
 from scheduler.plan.ledger import Ledger, View
+from scheduler.plan.rule_ways import cliques, waived
+
+READERS = 1 << 20
+"""A node has at most so many pods that read one disk."""
+
+Column = tuple[tuple[int, int], ...]
+"""(shape, what a member of it takes) of something that a node has as much of as the largest."""
 
 TIGHT_LIMIT = 1 << 62
 """Sums of capacities over shapes stop here."""
@@ -118,9 +126,9 @@ def build_problem(ledger: Ledger, gang: Gang, members: I32) -> Problem:
     """The members of `gang` named by index in `members`, on what is free in the ledger."""
     tree, topology = ledger.tree, ledger.tree.topology
     shapes = gang.shapes[members]
-    views = {s: ledger.view(s, gang) for s in np.unique(shapes).tolist()}
+    views = views_of(ledger, gang, np.unique(shapes).tolist(), alone=members.size == 1)
     kinds, kind = _kinds(views, gang, members, topology.position)
-    requests, room, resources = _columns(ledger, list(views))
+    requests, room, resources = room_columns(ledger, list(views))
     order = _order(kinds, requests, room)
     place: I32 = np.empty(len(kinds), np.int32)
     place[order] = np.arange(len(kinds), dtype=np.int32)
@@ -150,6 +158,19 @@ def build_problem(ledger: Ledger, gang: Gang, members: I32) -> Problem:
     )
 
 
+def views_of(
+    ledger: Ledger, gang: Gang, shapes: list[int], *, alone: bool = False
+) -> dict[int, View]:
+    """Capacities of each shape, as far as they are for ever: what members of the gang may come
+    to allow each other is not refused. alone: one member, whom nothing of the gang helps.
+    """
+    known = {s: ledger.snapshot.shapes[s] for s in shapes}
+    if alone or all(shape.rules.free for shape in known.values()):
+        return {s: ledger.view(s, gang) for s in shapes}
+    leaves = {mark for shape in known.values() for mark in shape.rules.leaves}
+    return {s: ledger.view(s, gang, waived=waived(known[s], leaves)) for s in shapes}
+
+
 def _kinds(
     views: dict[int, View], gang: Gang, members: I32, position: I32
 ) -> tuple[list[_Kind], I32]:
@@ -173,23 +194,50 @@ def _kinds(
     return kinds, of_pair[pair]
 
 
-def _columns(ledger: Ledger, shapes: list[int]) -> tuple[dict[int, list[int]], I64, int]:
+def room_columns(ledger: Ledger, shapes: list[int]) -> tuple[dict[int, list[int]], I64, int]:
     """(request of each shape, room [N, Q], resource columns) over the columns in use."""
     known = {s: ledger.snapshot.shapes[s] for s in shapes}
     used = [r for r in range(ledger.free.shape[0]) if any(known[s].requests[r] > 0 for s in shapes)]
-    # Tokens that the same shapes carry are given away together: one column for all of them.
-    tokens = {token for shape in known.values() for token in shape.tokens}
-    carriers = sorted({tuple(s for s in shapes if _carries(known[s], t)) for t in tokens})
+    once = sorted({*_token_columns(known), *_one_of_each(ledger, known)})
     order = ledger.tree.topology.order
-    room: I64 = np.ones((order.shape[0], len(used) + 1 + len(carriers)), np.int64)
+    room: I64 = np.ones((order.shape[0], len(used) + 1 + len(once)), np.int64)
     for column, r in enumerate(used):
         room[:, column] = ledger.free[r][order]
     room[:, len(used)] = ledger.slots[order]
+    room[:, len(used) + 1 :] = [max(weight for _, weight in column) for column in once]
     requests = {
-        s: [*(known[s].requests[r] for r in used), 1, *(int(s in c) for c in carriers)]
+        s: [*(known[s].requests[r] for r in used), 1, *(dict(column).get(s, 0) for column in once)]
         for s in shapes
     }
     return requests, room, len(used)
+
+
+def _token_columns(shapes: dict[int, Shape]) -> Iterator[Column]:
+    """What tokens of these shapes a node gives away; shapes that carry the same share a column."""
+    tokens = {token for shape in shapes.values() for token in shape.tokens}
+    for token in tokens:
+        if not token.startswith(DISK):
+            yield tuple((s, 1) for s in shapes if _carries(shapes[s], token))
+            continue
+        # Many may read a disk, or one write to it: a writer takes as much as all readers could.
+        rivals = disk_rivals(token)
+        if token in rivals:
+            users = [(s, _use(shape, token, rivals)) for s, shape in shapes.items()]
+            yield tuple((s, weight) for s, weight in users if weight)
+
+
+def _use(shape: Shape, token: str, rivals: tuple[str, ...]) -> int:
+    """What a member takes of a disk that `token` means if it is written to."""
+    return READERS if token in shape.tokens else int(any(r in shape.tokens for r in rivals))
+
+
+def _one_of_each(ledger: Ledger, shapes: dict[int, Shape]) -> list[Column]:
+    """Shapes that keep apart from each other on nodes. Whoever asks has seen to it that their
+    rules say nothing else of each other (or lets more pass: `ruled_search.py`).
+    """
+    if all(shape.rules.free for shape in shapes.values()):
+        return []
+    return [tuple((s, 1) for s in clique) for clique in cliques(ledger.marks, shapes) or []]
 
 
 def _carries(shape: Shape, token: str) -> bool:

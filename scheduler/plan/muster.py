@@ -7,15 +7,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from scheduler.model.arrays import I32
-from scheduler.model.filters.tokens import token_reason
 from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_PIN, NO_ROW
 from scheduler.model.plan import Verdict
 from scheduler.model.policy import SEARCH_BUDGET, Pack
 from scheduler.model.snapshot import SETTLING
-from scheduler.plan.gang import MIXED, Gang, Outcome
+from scheduler.model.tokens import token_reason
+from scheduler.plan.course import Course, course_of
+from scheduler.plan.gang import Gang, Outcome
 from scheduler.plan.identical import domains_in_turn, place_identical
 from scheduler.plan.ledger import CLAIMED_BY, Ledger
 from scheduler.plan.mixed import place_mixed
+from scheduler.plan.rule_ways import lets_in
+from scheduler.plan.ruled import place_ruled
+from scheduler.plan.ruled_search import place_one_by_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,18 @@ class MusterPlacement:
                 near = int(ledger.tree.topology.node_parent[held])
         if gang.required != NO_LEVEL:
             row = _at_home(ledger, gang, row)
+        known = ledger.snapshot.shapes
+        if all(known[s].rules.free for s in np.unique(gang.shapes).tolist()):
+            return self._beside(ledger, gang, row, near)
+        row, near = _let_back(ledger, gang, row, near)
+        # For the time of the search those who return count like pods that are there.
+        _leave_marks(ledger, gang, row, 1)
+        outcome = self._beside(ledger, gang, row.copy(), near)
+        _leave_marks(ledger, gang, row, -1)
+        return outcome
+
+    def _beside(self, ledger: Ledger, gang: Gang, row: I32, near: int) -> Outcome:
+        """Searches for the members that have no row yet; `row` is filled in."""
         rest = np.flatnonzero(row == NO_ROW).astype(np.int32)
         kept = gang.n - rest.size
         if rest.size:
@@ -67,10 +83,47 @@ class MusterPlacement:
         return Outcome(Verdict.FITS, row, common, kept, NO_DOMAIN)
 
     def _search(self, ledger: Ledger, gang: Gang, members: I32, minimum: int, near: int) -> Outcome:
-        if gang.shape != MIXED:
-            return place_identical(ledger, gang, members.size, minimum, near, self.pack)
+        n = int(members.size)
+        course = course_of(ledger, gang, members)
+        if course is Course.SUMS:
+            return place_identical(ledger, gang, n, minimum, near, self.pack)
+        if course is Course.FORM:
+            return place_ruled(ledger, gang, (n, minimum, near), self.pack)
         ledger.stats.searches += 1
-        return place_mixed(ledger, gang, members, minimum, near, self.budget, self.pack)
+        if course is Course.MIXED:
+            return place_mixed(ledger, gang, members, minimum, near, self.budget, self.pack)
+        return place_one_by_one(ledger, gang, members, (minimum, near), self.budget)
+
+
+def _let_back(ledger: Ledger, gang: Gang, row: I32, near: int) -> tuple[I32, int]:
+    """Those members whose held node the rules still let them on, beside those who went before.
+
+    Holds are no pods: rules have not counted them so far. Returns (rows, domain of a lost node).
+    """
+    known, kept = ledger.snapshot.shapes, np.full_like(row, NO_ROW)
+    waiting = np.flatnonzero(row != NO_ROW).tolist()
+    while waiting:
+        later: list[int] = []
+        for i in waiting:
+            shape = known[int(gang.shapes[i])]
+            if lets_in(ledger.marks, shape, int(row[i])):
+                kept[i] = row[i]
+                ledger.marks.leave(shape.rules.leaves, row[i : i + 1])
+            else:
+                later.append(i)
+        if len(later) == len(waiting):
+            near = int(ledger.tree.topology.node_parent[row[later[-1]]])
+            break
+        waiting = later
+    _leave_marks(ledger, gang, kept, -1)
+    return kept, near
+
+
+def _leave_marks(ledger: Ledger, gang: Gang, row: I32, pods: int) -> None:
+    """Counts (or no longer counts) members at `row` for the rules of others."""
+    for number in np.unique(gang.shapes[row != NO_ROW]).tolist():
+        here = row[(row != NO_ROW) & (gang.shapes == number)]
+        ledger.marks.leave(ledger.snapshot.shapes[number].rules.leaves, here, pods)
 
 
 def _home_of(ledger: Ledger, gang: Gang, row: I32) -> int:
@@ -101,8 +154,9 @@ def _takes_back(ledger: Ledger, gang: Gang, member: int, row: int) -> bool:
     pin = int(gang.pin[member])
     if pin != NO_PIN and row not in gang.pins[pin]:
         return False  # what it is pinned to has moved meanwhile
-    view = ledger.view(int(gang.shapes[member]), gang)
-    reason = view.reasons[view.reason[row]]
+    number = int(gang.shapes[member])
+    view = ledger.view(number, gang)
+    reason = view.reasons[(view.reason if view.static is None else view.static)[row]]
     own = {"", *map(token_reason, view.tokens)}
     if reason not in own and not reason.startswith(CLAIMED_BY):
         return False

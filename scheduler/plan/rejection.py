@@ -6,17 +6,21 @@ import numpy as np
 
 from scheduler import kernel
 from scheduler.model.arrays import I32, I64
+from scheduler.model.filters.spread import short_key
 from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_ROW
 from scheduler.model.plan import Cause, Rejection, Verdict
 from scheduler.model.reasons import CLUSTER_WIDE, unlabelled_text
 from scheduler.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
 from scheduler.model.topology import CLUSTER
 from scheduler.plan.blocked import blocked_by
+from scheduler.plan.course import Course, course_of
 from scheduler.plan.gang import MIXED, Gang, Outcome
 from scheduler.plan.identical import domains_in_turn, permitted_domains
 from scheduler.plan.ledger import CLAIMED_BY, Ledger, View
+from scheduler.plan.mixed_problem import views_of
 
 NODES = "nodes"
+RULES = "room under its rules about other pods"
 
 
 def explain(ledger: Ledger, gang: Gang, outcome: Outcome) -> tuple[Cause, Rejection]:
@@ -71,7 +75,7 @@ def rejection_of(ledger: Ledger, gang: Gang, outcome: Outcome) -> Rejection:
         fit=outcome.fit,
         best_level=level,
         best_path=topology.path(best) if best != NO_DOMAIN else (),
-        short_of=_short_of(ledger, view, rows),
+        short_of=_short_of_rules(ledger, gang, best) or _short_of(ledger, view, rows),
         nodes=topology.nodes,
         excluded=_excluded(ledger, gang, view),
         blocked_by=blocked_by(ledger, gang, view, permitted),
@@ -108,6 +112,24 @@ def _wanted(gang: Gang) -> list[tuple[int, int]]:
     shapes = searched if searched.size else gang.shapes[:1]
     kinds, counts = np.unique(shapes, return_counts=True)
     return list(zip(kinds.tolist(), counts.tolist(), strict=True))
+
+
+def _short_of_rules(ledger: Ledger, gang: Gang, best: int) -> str:
+    """What the members' rules about each other leave too little of, where resources would do."""
+    if best == NO_DOMAIN or course_of(ledger, gang) not in (Course.FORM, Course.ONE_BY_ONE):
+        return ""
+    wanted = _wanted(gang)
+    views = views_of(ledger, gang, [shape for shape, _ in wanted])
+    if any(views[shape].sums[best] < members for shape, members in wanted):
+        return ""
+    if gang.shape == MIXED:
+        return RULES
+    way, rules = ledger.way(gang.shape), ledger.snapshot.shapes[gang.shape].rules
+    found = [f"room to spread over {short_key(rules.spread[i].key)}" for i in way.spread]
+    found += [f"values of {short_key(key.name)} to keep apart in" for key in way.apart]
+    if way.near and rules.near is not None:
+        found.append(f"room in one {' and '.join(map(short_key, rules.near.keys))}")
+    return found[0] if len(found) == 1 else RULES
 
 
 def _short_of(ledger: Ledger, view: View, rows: I32) -> str:

@@ -22,11 +22,12 @@ Amount = Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
 Number32 = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31 - 1)]
 Rank = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Moment = Annotated[int, msgspec.Meta(ge=-INT64_MAX, le=INT64_MAX)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 
 _USUAL = Policy()
 
 
-class NodeEntry(msgspec.Struct, kw_only=True):
+class NodeEntry(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One node. `used` and `pods` sum up everything bound, pinned or held there."""
 
     name: str
@@ -41,6 +42,10 @@ class NodeEntry(msgspec.Struct, kw_only=True):
     used: dict[str, Amount] = {}
     pods: Amount = 0
     tokens: list[str] = []
+    marks: dict[str, Count] = {}
+    """Place of a mark in the file's list -> pods there that it means."""
+    features: list[str] = []
+    """What its kubelet declares."""
 
 
 class GangEntry(msgspec.Struct, kw_only=True):
@@ -121,6 +126,8 @@ class ClusterFile(msgspec.Struct, kw_only=True):
     gangs: list[GangEntry]
     pins: list[list[str]] = []
     """Node names that a pinned member may use."""
+    marks: list[str] = []
+    """Sets of pods that the shapes' rules count, sorted; audience.py says what the texts mean."""
     notes: list[str] = []
     """What was ignored or could not be checked when the snapshot was taken."""
     holds: list[HoldEntry] = []

@@ -14,14 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar, overload
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from scheduler.model.arrays import I32, I64, frozen
 from scheduler.model.pending import NO_ROW, Pending
-from scheduler.model.resources import PODS
-from scheduler.model.snapshot import CORDONED, SETTLING, LabelColumn, Snapshot
+from scheduler.model.snapshot import LabelColumn, Snapshot
 from scheduler.model.topology import Topology
 from scheduler.model.wishes import Level
 from scheduler.replay.cluster_file import (
@@ -30,10 +29,10 @@ from scheduler.replay.cluster_file import (
     ClusterFile,
     GangEntry,
     HoldEntry,
-    NodeEntry,
     ProfileEntry,
 )
 from scheduler.replay.cluster_trace import trace_of
+from scheduler.replay.node_entries import NodeEntries, marks_read
 from scheduler.replay.snapshot_dir import snapshot_files
 from scheduler.replay.trace_rows import clipped
 from scheduler.state.cache import Cache
@@ -88,7 +87,7 @@ class Copied:
     """[N] allocatable pods."""
     level_labels: tuple[str, ...]
     pending: Pending
-    """Everybody in the queue, whether worth trying now or not."""
+    """Everybody of the profile in the queue, whether worth trying now or not."""
     not_before_us: I64
     """[G] end of the back-off, 0 = none."""
     on_nodes: tuple[dict[str, int], ...]
@@ -96,16 +95,16 @@ class Copied:
     claims: tuple[Claim, ...]
 
 
-def copied(cache: Cache, now_us: int) -> Copied:
-    """A copy of all that a cycle would see. Call it on the loop thread, between two cycles:
+def copied(cache: Cache, now_us: int, profile: int = 0) -> Copied:
+    """A copy of all that a cycle of a profile would see. Call it on the loop thread, between two
 
-    like every freeze() it makes earlier snapshots stale.
+    cycles: like every freeze() it makes earlier snapshots stale.
     """
     # Nobody's capacities: the planner that reads the file computes what it needs.
-    snapshot = cache.freeze(now_us, shapes=())
-    table = cache.queue.table
+    snapshot = cache.freeze(now_us, shapes=(), profile=profile)
+    mine = np.flatnonzero(cache.queue.table["profile"] == profile)
     gather = Gatherer(cache.queue, cache.book, cache.holds, cache.shapes, cache.frozen)
-    pending, _ = gather.pending(np.arange(len(table), dtype=np.int64), snapshot)
+    pending, _ = gather.pending(mine, snapshot)
     return Copied(
         taken_us=now_us,
         snapshot=replace(
@@ -124,11 +123,11 @@ def copied(cache: Cache, now_us: int) -> Copied:
             lease=None,
         ),
         slots=frozen(cache.nodes.slots_allocatable[cache.frozen.nid_of_row]),
-        level_labels=cache.nodes.level_labels,
+        level_labels=tuple(level.label for level in cache.levels[profile]),
         pending=pending,
-        not_before_us=frozen(table["not_before_us"].copy()),
+        not_before_us=frozen(cache.queue.table["not_before_us"][mine]),
         on_nodes=tuple(_on_nodes(cache, key) for key in pending.key),
-        claims=tuple(cache.claims.all()),
+        claims=tuple(claim for claim in cache.claims.all() if claim.profile == profile),
     )
 
 
@@ -142,18 +141,25 @@ def _on_nodes(cache: Cache, key: str) -> dict[str, int]:
 
 
 def live_files(
-    ask: Ask, cache: Cache, roster: Roster, now_us: Callable[[], int], profile: ProfileEntry
-) -> Iterator[tuple[str, bytes]]:
+    ask: Ask, cache: Cache, roster: Roster, now_us: Callable[[], int], profile: ProfileEntry,
+    number: int = 0,
+) -> Iterator[tuple[str, bytes]]:  # fmt: skip
     """(file name, content) of a snapshot directory, the manifest last.
 
-    ask: has a question answered on the thread that owns cache and roster.
+    ask: has a question answered on the thread that owns cache and roster. number: of the profile,
+    whose gangs and levels go into the files; of others, only what they have on nodes.
     """
-    taken = ask(lambda: copied(cache, now_us()))
+    taken = ask(lambda: copied(cache, now_us(), number))
     names = _names(ask, roster, taken.pending)
-    file = cluster_file(taken, profile, names, _others(ask, roster, set(taken.pending.key)))
+    others, foreign = _others(ask, roster, set(taken.pending.key), number)
+    file = cluster_file(taken, profile, names, others)
     dropped = Counter(
         "pod of an incomplete gang" for gang in file.gangs if gang.waits_for for _ in gang.pods
     )
+    if foreign:
+        dropped["waiting pod of another scheduler"] = foreign
+        pods = "1 waiting pod" if foreign == 1 else f"{foreign:,} waiting pods"
+        file.notes.append(f"{pods} of other schedulers of the process left out")
     # A cluster may claim what no machine has; cluster.json has it as it is.
     yield from snapshot_files(clipped(trace_of(file, SOURCE, dropped)), file)
 
@@ -175,20 +181,28 @@ def _names(ask: Ask, roster: Roster, pending: Pending) -> list[Sequence[str]]:
     return out
 
 
-def _others(ask: Ask, roster: Roster, queued: set[str]) -> list[GangEntry]:
-    """Gangs with waiting members that are not in the queue, and why they are not."""
+def _others(
+    ask: Ask, roster: Roster, queued: set[str], profile: int
+) -> tuple[list[GangEntry], int]:
+    """Gangs with waiting members that are not in the queue, and why they are not.
+
+    And how many members of gangs of other profiles wait.
+    """
     keys = [key for key in ask(roster.keys) if key not in queued]
     out: list[GangEntry] = []
+    foreign: list[int] = []
     for start in range(0, len(keys), SLICE):
 
         def look(some: Sequence[str] = keys[start : start + SLICE]) -> None:
             for key in some:
                 view, ranks = roster.view(key), roster.waiting_ranks(key)
-                if view is not None and ranks.size:
+                if view is not None and view.profile != profile:
+                    foreign.append(len(ranks))
+                elif view is not None and ranks.size:
                     out.append(_other(view, ranks, roster.members(key, ranks).names))
 
         ask(look)
-    return out
+    return out, sum(foreign)
 
 
 def _other(view: GangView, ranks: I32, pods: Sequence[str]) -> GangEntry:
@@ -224,6 +238,8 @@ def cluster_file(
     used = np.unique(np.concatenate((pending.shape, snapshot.holds.shape))).tolist()
     number = {shape: at for at, shape in enumerate(used)}  # rising: who compares, compares alike
     topology = snapshot.topology
+    shapes = [snapshot.shapes[shape] for shape in used]
+    marks = sorted(marks_read(shapes).intersection(snapshot.marks))
     return ClusterFile(
         schema_version=SCHEMA_VERSION,
         levels=[
@@ -231,10 +247,11 @@ def cluster_file(
             for name, label in zip(topology.levels, taken.level_labels, strict=True)
         ],
         resources=list(snapshot.resources.names),
-        shapes=[snapshot.shapes[shape] for shape in used],
-        nodes=_Nodes(taken),
+        shapes=shapes,
+        nodes=NodeEntries(snapshot, taken.slots, marks),
         gangs=[*(_gang(taken, g, number, names[g]) for g in range(pending.gangs)), *others],
         pins=[[snapshot.names[row] for row in rows.tolist()] for rows in pending.pins],
+        marks=marks,
         holds=[
             HoldEntry(owner=owner, rank=rank, node=snapshot.names[row], shape=number[shape],
                       until_us=until)
@@ -256,83 +273,6 @@ def _claim(claim: Claim, topology: Topology) -> ClaimEntry:
         priority=claim.priority,
         until_us=claim.deadline_us,
     )
-
-
-class _Nodes(Sequence[NodeEntry]):
-    """The nodes of a copy; entries are made from the columns when they are asked for."""
-
-    def __init__(self, taken: Copied) -> None:
-        snapshot = taken.snapshot
-        self._taken = taken
-        self._used = snapshot.allocatable - snapshot.free
-        names = enumerate(snapshot.resources.names)
-        self._resources = sorted(((name, r) for r, name in names if name != PODS))
-        self._labels = [snapshot.labels[key] for key in sorted(snapshot.labels)]
-        tokens = sorted(snapshot.tokens)
-        where = [snapshot.tokens[token] for token in tokens]
-        rows = np.concatenate([np.empty(0, np.int32), *where])
-        order = np.argsort(rows, kind="stable")  # so that a node's tokens stay sorted
-        self._token_row = rows[order]
-        self._token = np.repeat(np.arange(len(tokens)), [len(each) for each in where])[order]
-        self._tokens = tokens
-
-    def __len__(self) -> int:
-        return len(self._taken.snapshot.names)
-
-    @overload
-    def __getitem__(self, index: int) -> NodeEntry: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[NodeEntry]: ...
-    def __getitem__(self, index: int | slice) -> NodeEntry | list[NodeEntry]:
-        if isinstance(index, slice):
-            first, last, _ = index.indices(len(self))
-            return self._entries(first, last)
-        return self._entries(index, index + 1)[0]
-
-    def __iter__(self) -> Iterator[NodeEntry]:
-        for first in range(0, len(self), SLICE):
-            yield from self._entries(first, min(first + SLICE, len(self)))
-
-    def _entries(self, first: int, last: int) -> list[NodeEntry]:
-        taken, snapshot, part = self._taken, self._taken.snapshot, slice(first, last)
-        labels = self._labels_of(part)
-        tokens = self._tokens_of(first, last)
-        has = [(name, snapshot.allocatable[r, part].tolist()) for name, r in self._resources]
-        takes = [(name, self._used[r, part].tolist()) for name, r in self._resources]
-        flags, taints = snapshot.flags[part].tolist(), snapshot.taint_set[part].tolist()
-        slots = taken.slots[part].tolist()
-        pods = (taken.slots[part] - snapshot.slots[part]).tolist()
-        return [
-            NodeEntry(
-                name=name,
-                labels=labels[at],
-                taints=list(snapshot.taint_sets[taints[at]]),
-                cordoned=bool(flags[at] & CORDONED),
-                settling=bool(flags[at] & SETTLING),
-                allocatable={key: amounts[at] for key, amounts in has if amounts[at]},
-                slots=slots[at],
-                used={key: amounts[at] for key, amounts in takes if amounts[at]},
-                pods=pods[at],
-                tokens=tokens[at],
-            )
-            for at, name in enumerate(snapshot.names[part])
-        ]
-
-    def _labels_of(self, part: slice) -> list[dict[str, str]]:
-        out: list[dict[str, str]] = [{} for _ in self._taken.snapshot.names[part]]
-        for column in self._labels:
-            for labels, code in zip(out, column.code[part].tolist(), strict=True):
-                if code >= 0:
-                    labels[column.key] = column.values[code]
-        return out
-
-    def _tokens_of(self, first: int, last: int) -> list[list[str]]:
-        out: list[list[str]] = [[] for _ in range(first, last)]
-        start, end = np.searchsorted(self._token_row, (first, last)).tolist()
-        rows = self._token_row[start:end].tolist()
-        for row, token in zip(rows, self._token[start:end].tolist(), strict=True):
-            out[row - first].append(self._tokens[token])
-        return out
 
 
 def _gang(taken: Copied, g: int, number: dict[int, int], names: Sequence[str]) -> GangEntry:

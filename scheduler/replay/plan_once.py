@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scheduler.errors import NotFoundError
+from scheduler.model.availability import lines_of
 from scheduler.model.names import plural
 from scheduler.model.pending import NO_DOMAIN, NO_ROW, Pending
 from scheduler.model.plan import Plan, Verdict
 from scheduler.model.policy import Policy
-from scheduler.model.reasons import sentence
+from scheduler.model.reasons import beside, sentence
 from scheduler.model.snapshot import Snapshot
 from scheduler.plan import plan
 from scheduler.replay.cluster_file import GangEntry
@@ -33,6 +35,8 @@ ANSWERS = {
 def plan_once(directory: Path, gang: str | None) -> list[Row]:
     """One row per waiting gang, in the order of decision; with `gang`, one row per member of it.
 
+    `why` is our sentence about a gang that does not fit, `available` what kube-scheduler would say.
+
     Gangs that are not tried (members missing, left out by the scheduler) come last.
     A gang is named as it is printed (NS/KIND/NAME on a cluster). All gangs are planned in one
     cycle, whichever are shown. Raises BadInputError, and NotFoundError if nobody has that name.
@@ -51,8 +55,9 @@ def plan_once(directory: Path, gang: str | None) -> list[Row]:
     decided = plan(snapshot, pending, policy, 0)
     if gang is not None:
         return _members(snapshot, pending, decided, gang, incomplete, unsupported)
+    lines = lines_of(snapshot, pending, decided)
     rows = [
-        _gang_row(snapshot, pending, decided, g, unsupported.get(pending.key[g], []))
+        _gang_row(snapshot, pending, decided, g, unsupported.get(pending.key[g], []), lines[g])
         for g in decided.order.tolist()
     ]
     return rows + [_incomplete_row(entry, snapshot) for entry in incomplete]
@@ -69,7 +74,7 @@ def _all_at_once(directory: Path) -> tuple[Snapshot, Pending]:
 
 
 def _gang_row(
-    snapshot: Snapshot, pending: Pending, decided: Plan, g: int, unsupported: list[str]
+    snapshot: Snapshot, pending: Pending, decided: Plan, g: int, unsupported: list[str], line: str
 ) -> Row:
     members = slice(int(pending.offset[g]), int(pending.offset[g + 1]))
     rows = decided.row[members]
@@ -91,7 +96,18 @@ def _gang_row(
     for number, level in enumerate(topology.levels):
         domains = topology.domains_at(used, number)
         row[plural(level)] = int(np.unique(domains[domains != NO_DOMAIN]).size)
-    return row | {"why": text}
+    return row | {"why": text, "available": line}
+
+
+def in_words(rows: Sequence[Row]) -> list[Row]:
+    """The rows with kube-scheduler's line behind the sentence, in one column."""
+    return [
+        {
+            **{key: value for key, value in row.items() if key not in ("why", "available")},
+            **({"why": beside(row["why"], row["available"])} if "why" in row else {}),
+        }
+        for row in rows
+    ]
 
 
 def _incomplete_row(entry: GangEntry, snapshot: Snapshot) -> Row:
@@ -105,6 +121,7 @@ def _incomplete_row(entry: GangEntry, snapshot: Snapshot) -> Row:
         "domain": "",
         **{plural(level): 0 for level in snapshot.topology.levels},
         "why": entry.left_out or why,
+        "available": "",
     }
 
 
@@ -123,7 +140,8 @@ def _members(
         raise NotFoundError(f"no waiting gang is called {name}", f"there are {known or 'none'}")
     g = pending.name.index(name)
     if decided.verdict[g] != Verdict.FITS:
-        return [_gang_row(snapshot, pending, decided, g, unsupported.get(pending.key[g], []))]
+        line = lines_of(snapshot, pending, decided)[g]
+        return [_gang_row(snapshot, pending, decided, g, unsupported.get(pending.key[g], []), line)]
     topology = snapshot.topology
     out: list[Row] = []
     for member in range(int(pending.offset[g]), int(pending.offset[g + 1])):

@@ -20,6 +20,7 @@ from scheduler.errors import BadInputError
 from scheduler.model.arrays import I64, frozen
 from scheduler.model.names import natural_key
 from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_PIN, NO_ROW, Pending
+from scheduler.model.pod_rules import MarkColumn
 from scheduler.model.policy import Pack, Policy
 from scheduler.model.resources import ResourceOrder
 from scheduler.model.snapshot import (
@@ -35,6 +36,7 @@ from scheduler.model.topology_build import build_topology
 from scheduler.model.wishes import Level
 from scheduler.replay.cluster_file import SCHEMA_VERSION, ClusterFile, GangEntry, NodeEntry
 from scheduler.replay.cluster_text import cluster_text
+from scheduler.replay.node_entries import marks_read
 from scheduler.replay.trace import Trace, column
 from scheduler.replay.trace_io import changed_files, read_manifest, trace_files, write_trace
 from scheduler.state.claims import find_domain
@@ -103,6 +105,7 @@ def snapshot_of(cluster: ClusterFile) -> Snapshot:
     for shape in cluster.shapes:
         if len(shape.requests) != len(order) or min(shape.requests, default=0) < 0:
             raise ValueError(f"shape {shape.requests} is no request over {order.names}")
+    features, declared = _numbered(tuple(sorted(set(node.features))) for node in nodes)
     allocatable = _amounts(order, [node.allocatable for node in nodes])
     sets, set_of = _numbered(tuple(node.taints) for node in nodes)
     topology = _topology(cluster.levels, nodes)
@@ -119,6 +122,9 @@ def snapshot_of(cluster: ClusterFile) -> Snapshot:
         taint_set=frozen(np.array(set_of, np.int32)),
         labels=_label_columns([node.labels for node in nodes]),
         tokens=_tokens(nodes),
+        marks=_marks(cluster.marks, nodes),
+        features=features or ((),),
+        feature_set=frozen(np.array(declared, np.int32)),
         shapes=tuple(cluster.shapes),
         claims=_claims(cluster, topology),
         holds=_holds(cluster, names),
@@ -208,6 +214,24 @@ def _tokens(nodes: Sequence[NodeEntry]) -> dict[str, npt.NDArray[np.int32]]:
     return {token: frozen(np.array(rows[token], np.int32)) for token in sorted(rows)}
 
 
+def _marks(marks: Sequence[str], nodes: Sequence[NodeEntry]) -> dict[str, MarkColumn]:
+    """A column for every mark, also for one that no pod has."""
+    if len(set(marks)) < len(marks):
+        raise ValueError("a mark is listed twice")
+    rows: dict[str, list[int]] = {str(number): [] for number in range(len(marks))}
+    counts: dict[str, list[int]] = {number: [] for number in rows}
+    for row, node in enumerate(nodes):
+        for number, count in node.marks.items():
+            if number not in rows:
+                raise ValueError(f"node {node.name}: there is no mark {number}")
+            rows[number].append(row)
+            counts[number].append(count)
+    return {
+        mark: MarkColumn(column(rows[number], np.int32), column(counts[number], np.int64))
+        for mark, number in zip(marks, rows, strict=True)
+    }
+
+
 def pending_of(cluster: ClusterFile, snapshot: Snapshot) -> Pending:
     """The gangs to try, in file order. Raises ValueError for what does not fit together."""
     gangs = [gang for gang in cluster.gangs if not gang.waits_for and not gang.left_out]
@@ -269,6 +293,9 @@ def _check(gang: GangEntry, cluster: ClusterFile, level: Mapping[str, int]) -> N
         raise ValueError(f"gang {gang.name}: segments need a size and a level")
     if max(gang.shapes) >= len(cluster.shapes):
         raise ValueError(f"gang {gang.name}: there is no shape {max(gang.shapes)}")
+    read = marks_read(cluster.shapes[shape] for shape in set(gang.shapes))
+    for mark in sorted(read.difference(cluster.marks))[:1]:
+        raise ValueError(f"gang {gang.name}: pods of mark {mark} are not counted")
     if not all(NO_PIN <= pin < len(cluster.pins) for pin in gang.pins):
         raise ValueError(f"gang {gang.name}: pins must be {NO_PIN} to {len(cluster.pins) - 1}")
 

@@ -12,7 +12,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import ProxyHandler, build_opener
 
-from scheduler.errors import ApiUnavailableError, MusterError, NotFoundError
+from scheduler.errors import ApiUnavailableError, MusterError, NotFoundError, UsageError
 
 TIMEOUT_S = 30.0
 """For the connection, and for every piece of the answer."""
@@ -44,9 +44,14 @@ class Client:
         return self._json("/explain/" + "/".join(quote(part, safe="") for part in name.split("/")))
 
     @contextmanager
-    def snapshot(self) -> Iterator[http.client.HTTPResponse]:
-        """GET /snapshot: the tar while it comes."""
-        with self._get("/snapshot", "application/x-tar") as response:
+    def snapshot(self, scheduler: str = "") -> Iterator[http.client.HTTPResponse]:
+        """GET /snapshot: the tar while it comes.
+
+        Raises UsageError if no scheduler is named and it is several, NotFoundError if it is none
+        that is called so.
+        """
+        query = f"?scheduler={quote(scheduler, safe='')}" if scheduler else ""
+        with self._get(f"/snapshot{query}", "application/x-tar") as response:
             yield response
 
     def _json(self, path: str, wanted: tuple[int, ...] = (HTTPStatus.OK,)) -> Any:
@@ -92,4 +97,6 @@ class Client:
             what, hint = f"{self.address} says {error.code} {error.reason}", ""
         if error.code == HTTPStatus.NOT_FOUND:
             return NotFoundError(what, hint)
+        if error.code == HTTPStatus.BAD_REQUEST:
+            return UsageError(what, hint)
         return ApiUnavailableError(what, hint)

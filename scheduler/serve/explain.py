@@ -12,7 +12,7 @@ from scheduler.model.pending import NO_DOMAIN
 from scheduler.model.topology import Topology
 from scheduler.model.wishes import Wishes
 from scheduler.serve.protocol import Document
-from scheduler.serve.views import Placed, Scene, state_of, told, where
+from scheduler.serve.views import Placed, Scene, available, state_of, told, where
 from scheduler.state.cache import Cache
 from scheduler.state.freeze import NO_ROW
 from scheduler.state.gang_view import GangView, OwnerRef
@@ -27,9 +27,11 @@ MOST_DOMAINS = 50
 
 def explain(scene: Scene, view: GangView, *, most_ranks: int = MOST_RANKS) -> Document:
     """One gang: the sentence, where its members are, what it asked for, what stands in its way."""
+    line = available(scene, view, must=True)
     placed = Placed.of(scene.cache, view.key)
     reason, sentence = told(scene, view, placed)
     last = scene.verdicts.of(view.key)
+    topology = scene.topology(view.profile)
     waiting = scene.roster.waiting_ranks(view.key)
     rejection = last.rejection if last is not None else None
     return {
@@ -37,14 +39,16 @@ def explain(scene: Scene, view: GangView, *, most_ranks: int = MOST_RANKS) -> Do
         "state": state_of(view),
         "reason": reason,
         "sentence": sentence,
+        "available": line,
         "since_us": view.since_us,
         "answer_since_us": last.since_us if last is not None else None,
         "tried_us": last.cycle_us if last is not None else None,
         "now_us": scene.now_us,
         "members": _members(scene, view, placed, waiting),
-        "domain": where(scene, placed),
-        "placed": _by_level(scene.topology, placed.row),
-        "wishes": _wishes(view.wishes, scene.cache.frozen.levels),
+        "scheduler": scene.scheduler(view.profile),
+        "domain": where(scene, placed, view.profile),
+        "placed": _by_level(topology, placed.row),
+        "wishes": _wishes(view.wishes, [level.name for level in scene.cache.levels[view.profile]]),
         "priority": view.priority,
         "single": view.single,
         "was_whole": view.was_whole,
@@ -53,7 +57,7 @@ def explain(scene: Scene, view: GangView, *, most_ranks: int = MOST_RANKS) -> Do
         "blocked_by": list(rejection.blocked_by) if rejection is not None else [],
         "queue": _queue(scene.cache, view.key, scene.now_us),
         "holds": _holds(scene.cache, view.key),
-        "claims": _claims(scene.cache, view.key, scene.topology),
+        "claims": _claims(scene.cache, view.key, topology),
         "owner": _owner(view.owner),
         "key": view.key,
         "ranks": _ranks(scene, view, placed, waiting, most_ranks),
@@ -132,7 +136,7 @@ def _wishes(wishes: Wishes, levels: Sequence[str]) -> Document:
 
 
 def _queue(cache: Cache, key: str, now_us: int) -> Document | None:
-    """Where it stands in the queue: {place, of, not_before_us, retry_us}; None if it does not."""
+    """Where it stands in its profile's queue: {place, of, not_before_us, retry_us}, or None."""
     entry = cache.queue.get(key)
     if entry is None:
         return None
@@ -143,17 +147,18 @@ def _queue(cache: Cache, key: str, now_us: int) -> Document | None:
         1 - table["repair"].astype(np.int64), -table["priority"].astype(np.int64),
         1 - table["starved"].astype(np.int64), table["ready_us"],
     ]  # fmt: skip
-    before, equal = np.zeros(len(table), np.bool_), np.ones(len(table), np.bool_)
+    mine = table["profile"] == entry.profile
+    before, equal = np.zeros(len(table), np.bool_), mine.copy()
     for column in columns:
         before |= equal & (column < column[index])
         equal &= column == column[index]
-    mine = natural_key(entry.name), key
+    name = natural_key(entry.name), key
     ties = [entries[i] for i in np.flatnonzero(equal).tolist()]
-    first = sum((natural_key(other.name), other.key) < mine for other in ties)
+    first = sum((natural_key(other.name), other.key) < name for other in ties)
     until, retry = int(table["not_before_us"][index]), int(table["retry_us"][index])
     return {
         "place": int(np.count_nonzero(before)) + first + 1,
-        "of": len(entries),
+        "of": int(np.count_nonzero(mine)),
         "not_before_us": until if until > now_us else None,
         "retry_us": retry if now_us < retry < NEVER else None,
     }
@@ -181,7 +186,7 @@ def _claims(cache: Cache, key: str, topology: Topology | None) -> list[Document]
 
 def _ranks(scene: Scene, view: GangView, placed: Placed, waiting: I32, most: int) -> list[Document]:
     """The lowest ranks: pod, state, node, and the domain of every level."""
-    names, topology = scene.cache.nodes.names, scene.topology
+    names, topology = scene.cache.nodes.names, scene.topology(view.profile)
     rank = np.concatenate((placed.rank, waiting))
     out: list[Document] = []
     for at in np.argsort(rank, kind="stable")[:most].tolist():

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from scheduler.errors import NotFoundError
+from scheduler.errors import NotFoundError, UsageError
 from scheduler.metrics import Metrics
 from scheduler.serve import views
 from scheduler.serve.explain import explain
@@ -94,7 +94,7 @@ class LiveAnswers:
         loop: Loop,
         sight: Callable[[], Sight],
         metrics: Metrics,
-        snapshot: Callable[[Loop], Iterator[tuple[str, bytes]]],
+        snapshot: Callable[[Loop, str], Iterator[tuple[str, bytes]]],
     ) -> None:
         """sight: called on the loop thread. snapshot: files of a snapshot, asking the loop."""
         self._loop = loop
@@ -171,9 +171,9 @@ class LiveAnswers:
             raise NotFoundError(f"no gang is called {name}", self._hint(name))
         return found
 
-    def snapshot(self) -> Iterator[tuple[str, bytes]]:
+    def snapshot(self, scheduler: str = "") -> Iterator[tuple[str, bytes]]:
         """See `Answers.snapshot`."""
-        return self._snapshot(self._loop)
+        return self._snapshot(self._loop, scheduler)
 
     def _hint(self, name: str) -> str:
         """The names most like it: those of its namespace first."""
@@ -217,6 +217,22 @@ class LiveAnswers:
             yield from self._loop.ask(look)
 
 
+def chosen(schedulers: Sequence[str], name: str) -> int:
+    """The profile called `name`; the only one if that is empty.
+
+    Raises UsageError if there are several, NotFoundError if none is called so.
+    """
+    if not name and len(schedulers) == 1:
+        return 0
+    all_ = ", ".join(schedulers)
+    if not name:
+        what = f"this process is {len(schedulers)} schedulers, and a snapshot is of one"
+        raise UsageError(what, f"name it with --scheduler: {all_}")
+    if name not in schedulers:
+        raise NotFoundError(f"no scheduler is called {name} here", f"there is {all_}")
+    return schedulers.index(name)
+
+
 def _check(watch: Watch) -> Check:
     heard = f"last heard {watch.lag_us / 1e6:.1f} s ago"
     trouble = f"; {watch.failures} failed tries: {watch.error}" if watch.failures else ""
@@ -231,7 +247,8 @@ def _status(sight: Sight) -> Document:
         "now_us": scene.now_us,
         "cycles": sight.cycles,
         **views.nodes(scene.cache),
-        "domains": views.domains(scene.topology),
+        "domains": views.domains(scene.topology(0)),
+        "profiles": views.profiles(scene),
         "pods": views.members(scene.cache),
         "binder": {
             "waiting": binder.waiting,

@@ -49,7 +49,8 @@ def health_lines(ready: Document) -> list[str]:
 def status_lines(status: Document) -> list[str]:
     """Numbers of the cluster, the queue and the binder, a line each."""
     gangs = ", ".join(f"{n:,} {state}" for state, n in status["gangs"].items()) or "none"
-    levels = ", ".join(f"{n:,} {plural(level)}" for level, n in status["domains"].items())
+    profiles = status["profiles"]
+    levels = "" if len(profiles) > 1 else _levels(status["domains"])
     nodes = f"{status['nodes']:,}" + (f" in {levels}" if levels else "")
     if status["cordoned"]:
         nodes += f", {status['cordoned']:,} cordoned"
@@ -61,7 +62,19 @@ def status_lines(status: Document) -> list[str]:
         f"nodes   {nodes}",
         f"pods    {found}, {pods['assumed']:,} being bound",
         f"binds   {binds} {binder['window']:,} under way",
+        *(_profile(each) for each in profiles if len(profiles) > 1),
     ]
+
+
+def _levels(domains: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {plural(level)}" for level, count in domains.items())
+
+
+def _profile(profile: Document) -> str:
+    """One scheduler of several: what it calls the network, and who waits for it."""
+    levels = _levels(profile["domains"]) or "no levels"
+    queued = f"{profile['queued']:,} {'gang' if profile['queued'] == 1 else 'gangs'}"
+    return f"{profile['scheduler']}   {levels}; {queued} queued"
 
 
 def resource_rows(status: Document) -> list[Row]:
@@ -90,6 +103,7 @@ def gang_rows(gangs: Sequence[Document], *, everybody: bool) -> list[Row]:
     return [
         {
             "gang": gang["gang"],
+            **({"scheduler": gang["scheduler"]} if gang["scheduler"] else {}),
             "state": gang["state"],
             "wanted": gang["wanted"],
             "bound": gang["bound"],
@@ -110,7 +124,8 @@ def explain_lines(doc: Document) -> list[str]:
     """The answer first: who, in which state, why."""
     state = doc["state"].replace("_", " ")
     head = f"{doc['gang']} is {state}" + (f": {doc['reason']}" if doc["reason"] else "")
-    return [head, f"  {doc['sentence']}", *(f"  {line}" for line in _timing(doc))]
+    said = [doc["sentence"], *([doc["available"]] if doc["available"] else [])]
+    return [head, *(f"  {line}" for line in [*said, *_timing(doc)])]
 
 
 def _timing(doc: Document) -> list[str]:
@@ -139,6 +154,7 @@ def fact_rows(doc: Document) -> list[Row]:
         *([f"{members['without_node']:,} without a node"] if members["without_node"] else []),
     ]
     facts: list[tuple[str, str]] = [("members", ", ".join(counts))]
+    facts += [("scheduler", doc["scheduler"])] if doc["scheduler"] else []
     facts += [("where", doc["domain"])] if doc["domain"] else []
     facts.append(("asked for", _asked(doc["wishes"])))
     facts += [("priority", f"{doc['priority']:,}")] if doc["priority"] else []

@@ -63,8 +63,12 @@ class Answers(Protocol):
         """`views.explain` of NAMESPACE/KIND/NAME. Raises NotFoundError."""
         ...
 
-    def snapshot(self) -> Iterator[tuple[str, bytes]]:
-        """(file name, content) of a snapshot directory, made one after the other."""
+    def snapshot(self, scheduler: str = "") -> Iterator[tuple[str, bytes]]:
+        """(file name, content) of a snapshot directory, made one after the other.
+
+        scheduler: the schedulerName whose gangs and levels are meant; empty where there is one
+        only. Raises UsageError if there are several, NotFoundError if none is called so.
+        """
         ...
 
 

@@ -160,6 +160,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._fail(error, with_body=with_body)
         except NotFoundError as error:
             self._fail(HttpError(HTTPStatus.NOT_FOUND, error.what, error.hint), with_body=with_body)
+        except UsageError as error:
+            refusal = HttpError(HTTPStatus.BAD_REQUEST, error.what, error.hint)
+            self._fail(refusal, with_body=with_body)
         except NoAnswerError as error:
             hint = "try again; /healthz says whether it still turns"
             busy = HttpError(HTTPStatus.SERVICE_UNAVAILABLE, str(error), hint)
@@ -213,8 +216,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._json(self.server.answers.gangs(), with_body=with_body)
 
     def _snapshot(self, query: Mapping[str, Sequence[str]], with_body: bool) -> None:
-        del query
-        files = self.server.answers.snapshot() if with_body else iter(())
+        scheduler = query.get("scheduler", ("",))[0]
+        files = self.server.answers.snapshot(scheduler) if with_body else iter(())
         pieces = tar_pieces(files)
         first = next(pieces, b"")  # an error before the first byte is a proper answer
         self._head(HTTPStatus.OK, "application/x-tar", None)

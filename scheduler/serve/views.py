@@ -56,6 +56,19 @@ class Decisions(Protocol):
         ...
 
 
+class Line(Protocol):
+    """kube-scheduler's line about the nodes for a gang; may freeze the cache anew."""
+
+    def __call__(self, key: str, /, *, must: bool = False) -> str:
+        """The line, or empty; without `must` also where it would take long."""
+        ...
+
+
+def _no_line(key: str, /, *, must: bool = False) -> str:
+    del key, must
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """The scheduler at one moment."""
@@ -66,12 +79,18 @@ class Scene:
     now_us: int
     unsettled: Callable[[str], int]
     """Binds of a gang that were handed to the binder and are not settled."""
+    schedulers: tuple[str, ...] = ()
+    """The schedulerName of each profile, in their order."""
+    line: Line = _no_line
 
-    @property
-    def topology(self) -> Topology | None:
-        """What the last cycle saw; None before the first one."""
+    def topology(self, profile: int) -> Topology | None:
+        """The network by a profile's levels, as the last cycle saw it; None before the first."""
         frozen = self.cache.frozen
-        return frozen.tree.topology if frozen.rebuilds else None
+        return frozen.trees[profile].topology if frozen.rebuilds else None
+
+    def scheduler(self, profile: int) -> str:
+        """The name of a profile where there are several, else nothing: it need not be said."""
+        return self.schedulers[profile] if len(self.schedulers) > 1 else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +119,13 @@ class Placed:
         return cls(pods.rank[slots], nid, pods.state[slots], row)
 
 
-def where(scene: Scene, placed: Placed) -> str:
+def where(scene: Scene, placed: Placed, profile: int) -> str:
     """The path of the lowest domain above all of them, the node's too where they share one;
 
-    else how many domains of the topmost level; empty if that is not known.
+    else how many domains of the topmost level; empty if that is not known. By the levels of the
+    profile.
     """
-    topology, rows = scene.topology, placed.row[placed.row != NO_ROW]
+    topology, rows = scene.topology(profile), placed.row[placed.row != NO_ROW]
     if topology is None or not rows.size:
         return ""
     common = topology.common_domain(rows)
@@ -121,6 +141,7 @@ def where(scene: Scene, placed: Placed) -> str:
 
 def gang_row(scene: Scene, view: GangView) -> Document:
     """One line about a gang."""
+    line = available(scene, view)
     placed = Placed.of(scene.cache, view.key)
     reason, sentence = told(scene, view, placed)
     waits = max(scene.now_us - view.since_us, 0) // SECOND_US if view.waiting else None
@@ -130,11 +151,22 @@ def gang_row(scene: Scene, view: GangView) -> Document:
         "wanted": view.wanted,
         "waiting": view.waiting,
         "bound": view.bound,
-        "domain": where(scene, placed),
+        "domain": where(scene, placed, view.profile),
         "waits_s": waits,
         "reason": reason,
         "sentence": sentence,
+        "available": line,
+        "scheduler": scene.scheduler(view.profile),
     }
+
+
+def available(scene: Scene, view: GangView, *, must: bool = False) -> str:
+    """kube-scheduler's line about the nodes, of a gang that was rejected; else empty.
+
+    To be asked for before anything that tells of rows: it may freeze the cache anew.
+    """
+    why = standing(view, scene.verdicts.of(view.key))
+    return scene.line(view.key, must=must) if why is not None and why.tried else ""
 
 
 def state_of(view: GangView) -> str:
@@ -148,7 +180,7 @@ def told(scene: Scene, view: GangView, placed: Placed) -> tuple[str, str]:
     why = standing(view, last)
     if why is not None:
         return str(why.reason), why.sentence
-    place = where(scene, placed)
+    place = where(scene, placed, view.profile)
     bound, under_way = view.bound, len(placed.rank) - view.bound
     if under_way > 0:
         goes = f"; it goes to {place}" if place else ""
@@ -226,6 +258,19 @@ def domains(topology: Topology | None) -> dict[str, int]:
     if topology is None:
         return {}
     return {name: len(at) for name, at in zip(topology.levels, topology.by_level, strict=True)}
+
+
+def profiles(scene: Scene) -> list[Document]:
+    """{scheduler, domains, queued: gangs in the queue} of each profile."""
+    waiting = scene.cache.queue.table["profile"]
+    return [
+        {
+            "scheduler": name,
+            "domains": domains(scene.topology(profile)),
+            "queued": int(np.count_nonzero(waiting == profile)),
+        }
+        for profile, name in enumerate(scene.schedulers)
+    ]
 
 
 def members(cache: Cache) -> dict[str, int]:

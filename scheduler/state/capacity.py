@@ -149,6 +149,12 @@ class CapacityCache:
         for number, kept in self._kept.items():
             kept.widen(shapes[number])
 
+    def forget(self, numbers: Iterable[int]) -> None:
+        """These shape numbers mean nothing any more, or soon something else."""
+        for number in numbers:
+            self._kept.pop(number, None)
+            self._gains.pop(number, None)
+
     def refresh(
         self, numbers: Iterable[int], snapshot: Snapshot, tree: kernel.Tree, journal: Journal
     ) -> dict[int, Capacity]:

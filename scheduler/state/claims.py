@@ -22,6 +22,8 @@ class Claim:
     owner: str
     priority: int
     deadline_us: int
+    profile: int = 0
+    """Whose tree the path is of; gangs of other profiles are not kept out."""
 
 
 def domain_path(topology: Topology, domain: int) -> DomainPath:
@@ -51,9 +53,8 @@ class ClaimBook:
     def __init__(self) -> None:
         self.epoch = 0
         self._claims: dict[tuple[str, DomainPath], Claim] = {}
-        self._published = Claims.none()
-        self._topology: Topology | None = None
-        self._changed = False
+        self._published: dict[int, tuple[Topology, Claims]] = {}
+        """By profile, with the topology that it is true for."""
 
     def __len__(self) -> int:
         return len(self._claims)
@@ -86,17 +87,23 @@ class ClaimBook:
 
     def _touch(self) -> None:
         self.epoch += 1
-        self._changed = True
+        self._published.clear()
 
-    def published(self, topology: Topology) -> Claims:
-        """Claims of domains that exist, by (owner, path); the same object while unchanged."""
-        if self._changed or topology is not self._topology:
-            found = [(find_domain(topology, c.path), c) for c in self.all()]
-            found = [(d, c) for d, c in found if d >= 0]
-            self._published = Claims(
-                frozen(np.array([d for d, _ in found], np.int32)),
-                tuple(c.owner for _, c in found),
-                frozen(np.array([c.priority for _, c in found], np.int32)),
-            )
-            self._changed, self._topology = False, topology
-        return self._published
+    def published(self, topology: Topology, profile: int = 0) -> Claims:
+        """Claims of domains of a profile's tree that exist, by (owner, path).
+
+        The same object while unchanged.
+        """
+        known = self._published.get(profile)
+        if known is not None and known[0] is topology:
+            return known[1]
+        mine = [claim for claim in self.all() if claim.profile == profile]
+        found = [(find_domain(topology, claim.path), claim) for claim in mine]
+        found = [(domain, claim) for domain, claim in found if domain >= 0]
+        claims = Claims(
+            frozen(np.array([domain for domain, _ in found], np.int32)),
+            tuple(claim.owner for _, claim in found),
+            frozen(np.array([claim.priority for _, claim in found], np.int32)),
+        )
+        self._published[profile] = (topology, claims)
+        return claims

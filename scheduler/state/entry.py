@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from scheduler.model.arrays import I32
 from scheduler.model.pending import NO_LEVEL
+from scheduler.model.volumes.pins import Pins
 
 MIXED = -1
 """Shape of an entry whose members are not all alike."""
@@ -25,7 +26,8 @@ class Entry:
     ranks: first of consecutive ranks, or int32[count], rising.
     required, preferred, segment_level: level numbers, -1 = none (`preferred` is ignored in a tree
         without levels). segment_size: members per segment, 0 = none.
-    pins: rank -> names of the nodes that this member may use.
+    pins: rank -> the nodes that this member may use.
+    profile: number of the profile that places it; its levels are meant.
     """
 
     key: str
@@ -44,7 +46,8 @@ class Entry:
     expected_us: int = 0
     repair: bool = False
     single: bool = False
-    pins: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    pins: Mapping[int, Pins] = field(default_factory=dict)
+    profile: int = 0
 
     def __post_init__(self) -> None:
         """Raises ValueError on a number of members that the columns do not bear out."""

@@ -8,6 +8,8 @@ published  n1   n2   n3   n10          nid_of_row = 2 1 4 0
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from scheduler import kernel
@@ -17,7 +19,7 @@ from scheduler.model.snapshot import LabelColumn, Lease
 from scheduler.model.topology_build import build_topology
 from scheduler.state.growth import grown, moved
 from scheduler.state.journal import Journal
-from scheduler.state.nodes import NodeTable
+from scheduler.state.nodes import Level, NodeTable
 
 NO_ROW = -1
 JOURNAL_ROWS = 4
@@ -27,13 +29,14 @@ JOURNAL_ROWS = 4
 class FrozenColumns:
     """The buffer that all snapshots share, in row order, and what was last written to it.
 
+    Rows are the same for all profiles; each has a tree of its own levels over them.
     rebuilds: how often rows were numbered anew. room: how often some row may have gained room.
     """
 
-    def __init__(self, nodes: NodeTable, levels: tuple[str, ...]) -> None:
+    def __init__(self, nodes: NodeTable, levels: Sequence[tuple[Level, ...]]) -> None:
+        """levels: by profile, root first."""
         self._nodes = nodes
-        self.levels = levels
-        """Names, root first, as configured."""
+        self._levels = tuple(levels)
         self.lease = Lease()
         self.journal = Journal()
         self.rebuilds = 0
@@ -41,13 +44,17 @@ class FrozenColumns:
         self.names: tuple[str, ...] = ()
         self.nid_of_row: I32 = np.empty(0, np.int32)
         self.row_of_nid: I32 = np.empty(0, np.int32)
-        self.tree: kernel.Tree
+        self.trees: tuple[kernel.Tree, ...] = ()
+        """By profile; empty before the first snapshot."""
         self.allocatable: I64
         self.free: I64
         self.slots: I64
         self.flags: U8
         self.taint_set: I32
         self.taint_sets: tuple[tuple[Taint, ...], ...] = ()
+        self.feature_set: I32 = np.empty(0, np.int32)
+        """Never written to: another column where one differs. Empty while no node declares any."""
+        self.features: tuple[tuple[str, ...], ...] = ((),)
         self.labels: dict[str, LabelColumn] = {}
         self._codes: dict[str, I32] = {}
 
@@ -103,6 +110,7 @@ class FrozenColumns:
         self.flags[rows] = nodes.flags_at(nids, now_us)
         self.taint_set[rows] = nodes.taint_set[nids]
         self._publish_taints()
+        self._publish_features()
         for key, table in nodes.labels.items():
             if key not in self._codes:
                 self._codes[key] = table.code[self.nid_of_row]
@@ -119,8 +127,8 @@ class FrozenColumns:
             self.names = tuple(nodes.names[nid] for nid in nids.tolist())
             self.row_of_nid = np.full(len(nodes.exists), NO_ROW, np.int32)
             self.row_of_nid[nids] = np.arange(len(nids), dtype=np.int32)
-        values = nodes.level_values(nids.tolist())
-        self.tree = kernel.Tree(build_topology(self.levels, self.names, values))
+        grown_for = {levels: self._tree(levels) for levels in dict.fromkeys(self._levels)}
+        self.trees = tuple(grown_for[levels] for levels in self._levels)
         self.allocatable = np.ascontiguousarray(nodes.allocatable[:, nids])
         self.free = self.allocatable - nodes.used[:, nids]
         self.slots = nodes.slots_allocatable[nids] - nodes.pods_used[nids]
@@ -129,6 +137,7 @@ class FrozenColumns:
         self._codes = {key: table.code[nids] for key, table in nodes.labels.items()}
         self.labels = {}
         self._publish_taints()
+        self._publish_features()
         self._publish_labels()
         for mask in (nodes.dirty, nodes.gained, nodes.written):
             mask[:] = False
@@ -137,9 +146,23 @@ class FrozenColumns:
         self.rebuilds += 1
         self.room += 1
 
+    def _tree(self, levels: tuple[Level, ...]) -> kernel.Tree:
+        values = self._nodes.level_values(self.nid_of_row.tolist(), levels)
+        return kernel.Tree(build_topology([level.name for level in levels], self.names, values))
+
     def _publish_taints(self) -> None:
         if len(self.taint_sets) != len(self._nodes.taint_sets):
             self.taint_sets = tuple(self._nodes.taint_sets)
+
+    def _publish_features(self) -> None:
+        nodes = self._nodes
+        if len(nodes.feature_sets) == 1:
+            return
+        column = nodes.feature_set[self.nid_of_row]
+        if not np.array_equal(column, self.feature_set):
+            self.feature_set = frozen(column)
+        if len(self.features) != len(nodes.feature_sets):
+            self.features = tuple(nodes.feature_sets)
 
     def _publish_labels(self) -> None:
         """New label columns where a key is new or has new values; codes are shared buffers."""

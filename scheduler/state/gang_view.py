@@ -48,6 +48,8 @@ class GangView:
     was_whole: bool
     running: int = 0
     """Members on nodes whose phase is Running."""
+    profile: int = 0
+    """Number of the profile that places it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,10 @@ class GangRecord:
         """Members seen on a node."""
         return self.count - self.assumed
 
+    def all_entries(self) -> list[Entry]:
+        """Entries that may wait again."""
+        return [*self.entries, *(() if self.origin is None else (self.origin,))]
+
     def step(self, step: Step) -> None:
         """Raises IllegalTransitionError, changing nothing."""
         self.state = after(self.state, step, self.key)

@@ -10,13 +10,16 @@ A gang passes while `need <= best[its gate]`. A gate is one of
                              members in segments, or with pins or a home.
     ROOM                     the same over all rows, whatever the shape: for gangs of several
                              shapes, and with held rows.
+    RULED (shape)            ROOM, and each change of a mark that the shape reads (of any mark, for
+                             several shapes): one pod more may open an affinity or raise the
+                             least of a spread, one fewer may end a repulsion.
 
 A gang that was not tried yet needs nothing. A changed claim counts as a gain for everybody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -40,6 +43,7 @@ class GateKind(IntEnum):
     CAPACITY = 0
     GAINS = 1
     ROOM = 2
+    RULED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +53,23 @@ class Gate:
     kind: GateKind
     shape: int = MIXED
     level: int = NO_LEVEL
+    profile: int = 0
+    """Whose tree a capacity is of; rows are everybody's, so other gates are shared."""
 
     @classmethod
-    def of(cls, entry: Entry, *, held: bool) -> Gate:
-        """The gate of an entry; `held` says that rows are held for its gang."""
-        shape = entry.uniform
+    def of(cls, entry: Entry, plans: Sequence[int], *, held: bool, ruled: bool) -> Gate:
+        """The gate of an entry whose members have these distinct plan shapes.
+
+        held: rows are held for its gang. ruled: other pods decide where one of them may be.
+        """
+        shape = plans[0] if len(plans) == 1 else MIXED
+        if ruled:
+            return cls(GateKind.RULED, shape)
         if held or shape == MIXED:
             return cls(GateKind.ROOM)
         if entry.segment_size or entry.pins or entry.repair:
-            return cls(GateKind.GAINS, shape)
-        return cls(GateKind.CAPACITY, shape, entry.required)
+            return cls(GateKind.GAINS, shape, profile=entry.profile)
+        return cls(GateKind.CAPACITY, shape, entry.required, entry.profile)
 
 
 class GateTable:
@@ -95,17 +106,26 @@ class GateTable:
         else:
             del self._live[number]
 
-    def refresh(self, kept: Mapping[int, KeptCapacity | None], room: int, epoch: int) -> None:
-        """Brings `best` up to date for gates in use.
+    def refresh(
+        self, kept: Mapping[int, KeptCapacity | None], room: int, epoch: int,
+        changes: Callable[[int], int], profile: int = 0,
+    ) -> None:  # fmt: skip
+        """Brings `best` up to date for gates in use, as far as gangs of `profile` stand there.
 
         kept: capacities brought up to date for this cycle, by shape. room: count of gains of any
         row. epoch: count of what may let anybody in (claims, plans that were not carried out).
+        changes: of a shape: what rises with every change of a mark that it reads.
         """
         best, gates = self.best, self._gates
         for number in self._live:
             gate = gates[number]
             if gate.kind is GateKind.ROOM:
                 best[number] = room + epoch
+                continue
+            if gate.kind is GateKind.RULED:
+                best[number] = room + epoch + changes(gate.shape)
+                continue
+            if gate.profile != profile:
                 continue
             capacity = kept.get(gate.shape)
             if capacity is None:

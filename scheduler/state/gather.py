@@ -8,6 +8,7 @@ from scheduler.model.arrays import I32, I64, frozen
 from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_PIN, NO_ROW, Pending
 from scheduler.model.snapshot import Snapshot
 from scheduler.model.topology import Topology
+from scheduler.model.volumes.pins import Pin, Pins
 from scheduler.state.entry import MIXED, Entry
 from scheduler.state.freeze import FrozenColumns
 from scheduler.state.gangs import GangBook
@@ -15,6 +16,7 @@ from scheduler.state.holds import HoldTable
 from scheduler.state.mates import beside_mates
 from scheduler.state.queue import EXPLICIT, Queue
 from scheduler.state.shapes import ShapeRegistry
+from scheduler.state.volume_pins import PinRows
 
 
 class Gatherer:
@@ -33,6 +35,7 @@ class Gatherer:
         self._holds = holds
         self._shapes = shapes
         self._frozen = frozen_columns
+        self._pinned = PinRows(frozen_columns)
         self._nobody = self._columns(queue.table[:0], [], None)
 
     def pending(self, indices: I64, snapshot: Snapshot) -> tuple[Pending, list[Entry]]:
@@ -41,6 +44,7 @@ class Gatherer:
             return self._nobody, []
         entries = self._queue.entries_at(indices)
         table = self._queue.table[indices]
+        self._pinned.look_at(snapshot)
         shown = self._mended(table, entries, snapshot.topology)
         return self._columns(table, shown, snapshot.topology), entries
 
@@ -67,9 +71,14 @@ class Gatherer:
                 shown = [*shown[:g], mended, *shown[g + 1 :]]
                 row = table[g]
                 row["count"], row["minimum"], row["first_rank"] = mended.count, 1, EXPLICIT
-                row["shape"], row["segment_size"] = mended.uniform, mended.segment_size
+                row["shape"], row["segment_size"] = self._plan(mended), mended.segment_size
                 row["segment_level"], row["repair"] = mended.segment_level, True
         return shown
+
+    def _plan(self, entry: Entry) -> int:
+        """The plan shape of all members, or MIXED."""
+        plans = np.unique(self._shapes.plan_of[entry.shape_numbers()])
+        return int(plans[0]) if len(plans) == 1 else MIXED
 
     def _columns(
         self, table: np.ndarray, entries: list[Entry], topology: Topology | None
@@ -118,7 +127,7 @@ class Gatherer:
         for g in np.flatnonzero((first == EXPLICIT) | (table["shape"] == MIXED)).tolist():
             members = slice(int(offset[g]), int(offset[g + 1]))
             rank[members] = entries[g].rank_column()
-            shape[members] = entries[g].shape_column()
+            shape[members] = self._shapes.plan_of[entries[g].shape_column()]
         return rank, shape
 
     def _homes(self, entries: list[Entry], preferred: np.ndarray, topology: Topology | None) -> I32:
@@ -150,17 +159,23 @@ class Gatherer:
     def _pins(self, entries: list[Entry], offset: I64) -> tuple[I32, tuple[I32, ...]]:
         pin = np.full(int(offset[-1]), NO_PIN, np.int32)
         pins: list[I32] = []
+        number: dict[Pins, int] = {}
         for g, entry in enumerate(entries):
             if not entry.pins:
                 continue
             for i, rank in enumerate(entry.rank_column().tolist()):
                 nodes = entry.pins.get(rank)
                 if nodes is not None:
-                    pin[int(offset[g]) + i] = len(pins)
-                    pins.append(self._rows_of(nodes))
+                    if nodes not in number:
+                        number[nodes] = len(pins)
+                        pins.append(self._rows_of(nodes))
+                    pin[int(offset[g]) + i] = number[nodes]
         return pin, tuple(pins)
 
-    def _rows_of(self, names: tuple[str, ...]) -> I32:
+    def _rows_of(self, nodes: Pins) -> I32:
         """Rows of the nodes that exist, rising."""
+        return self._pinned.rows(nodes) if isinstance(nodes, Pin) else self._rows_named(nodes)
+
+    def _rows_named(self, names: tuple[str, ...]) -> I32:
         known = [self._frozen.row_of(name) for name in names]
         return frozen(np.array(sorted(row for row in known if row >= 0), np.int32))

@@ -1,7 +1,8 @@
 """Room kept on a node for a member that does not exist at the moment.
 
 A hold takes room like a pod: it is charged to its node until it is given to the member, ends or
-is dropped. Limits are counted in members, per namespace and in total.
+is dropped. It leaves no marks: rules between pods count those that exist. Limits are counted in
+members, per namespace and in total.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from scheduler.model.arrays import I32, I64, frozen
 from scheduler.model.snapshot import Holds
 from scheduler.state.account import GIVE, TAKE, Account
+from scheduler.state.kinds import Kinds
 
 MINUTE_US = 60_000_000
 
@@ -44,6 +46,7 @@ class Hold:
     namespace: str
     nid: int
     shape: int
+    """The member's kind."""
     since_us: int
     until_us: int
 
@@ -51,9 +54,10 @@ class Hold:
 class HoldTable:
     """Holds by owner and rank, at most one for each."""
 
-    def __init__(self, account: Account, limits: HoldLimits) -> None:
+    def __init__(self, account: Account, kinds: Kinds, limits: HoldLimits) -> None:
         self.limits = limits
         self._account = account
+        self._kinds = kinds
         self._holds: dict[str, dict[int, Hold]] = {}
         self._ends: list[tuple[int, str, int]] = []
         self._per_namespace: Counter[str] = Counter()
@@ -94,13 +98,14 @@ class HoldTable:
         kept = np.argsort(ranks, kind="stable")[: max(room, 0)]
         if not kept.size:
             return 0
+        self._kinds.plans(shapes[kept])
         mine = self._holds.setdefault(owner, {})
         for i in kept.tolist():
             rank = int(ranks[i])
             mine[rank] = Hold(owner, rank, namespace, int(nids[i]), int(shapes[i]), now_us, until)
             heapq.heappush(self._ends, (until, owner, rank))
         self._per_namespace[namespace] += kept.size
-        self._account.charge(nids[kept], shapes[kept], TAKE)
+        self._account.charge(nids[kept], shapes[kept], TAKE, pods=False)
         self._changed = True
         return int(kept.size)
 
@@ -125,7 +130,7 @@ class HoldTable:
         self._per_namespace[hold.namespace] -= 1
         if not self._per_namespace[hold.namespace]:
             del self._per_namespace[hold.namespace]
-        self._account.charge_one(hold.nid, hold.shape, GIVE)
+        self._account.charge_one(hold.nid, hold.shape, GIVE, pods=False)
         self._changed = True
         return True
 
@@ -141,6 +146,10 @@ class HoldTable:
             hold = self.of(owner).get(rank)
             if hold is not None and hold.until_us <= now_us:  # else renewed, or another's end
                 self.drop(owner, rank)
+
+    def renumber(self) -> None:
+        """Kinds have other plan shapes now."""
+        self._changed = True
 
     def published(self, row_of_nid: I32, *, renumbered: bool) -> Holds:
         """Holds on nodes that exist, in (row, owner, rank) order; same object while unchanged."""
@@ -161,7 +170,7 @@ class HoldTable:
         until: I64 = np.array([h.until_us for h in held], np.int64)
         return Holds(
             row=column([int(row_of_nid[h.nid]) for h in held]),
-            shape=column([h.shape for h in held]),
+            shape=column([self._kinds.plan(h.shape) for h in held]),
             owner=tuple(h.owner for h in held),
             rank=column([h.rank for h in held]),
             until_us=frozen(until),

@@ -12,9 +12,13 @@ import numpy as np
 
 from scheduler import kernel
 from scheduler.model.arrays import I64
+from scheduler.model.audience import mark_of
 from scheduler.model.filters import Eligibility
+from scheduler.model.pod_rules import Apart
+from scheduler.model.pod_terms import carried_by
 from scheduler.model.snapshot import Snapshot
 from scheduler.state.cache import Cache
+from scheduler.state.entry import MIXED
 from scheduler.state.gangs import GangRecord
 from scheduler.state.gates import Gate
 from scheduler.state.lifecycle import GangState
@@ -41,6 +45,8 @@ def check_invariants(cache: Cache, snapshot: Snapshot | None = None) -> None:
     ]
     if snapshot is not None:
         found += _capacities(cache, snapshot)
+        found += _marks(cache, snapshot)
+        found += _plan_shapes(cache, snapshot)
     if found:
         raise InvariantError("; ".join(found))
 
@@ -124,24 +130,27 @@ def _live(cache: Cache) -> Iterator[str]:
 
 def _queue(cache: Cache) -> Iterator[str]:
     """Dense rows, index, gates and sorted pools agree with the entries."""
-    queue, table = cache.queue, cache.queue.table
-    shapes: Counter[int] = Counter()
+    queue, table, plan_of = cache.queue, cache.queue.table, cache.shapes.plan_of
+    shapes: dict[int, set[int]] = {}
     for index, entry in enumerate(queue):
         row = table[index]
         if queue.get(entry.key) is not entry:
             yield f"queue: the index misses {entry.key}"
         if entry.key not in cache.book:
             yield f"queue: {entry.key} has no record"
-        if (row["count"], row["minimum"], row["shape"]) != (
-            entry.count, entry.minimum, entry.uniform,
-        ):  # fmt: skip
+        plans = sorted({int(plan_of[kind]) for kind in entry.shape_numbers()})
+        shape = plans[0] if len(plans) == 1 else MIXED
+        values = (row["count"], row["minimum"], row["shape"], row["profile"])
+        if values != (entry.count, entry.minimum, shape, entry.profile):
             yield f"queue: the row of {entry.key} is another's"
         held = bool(cache.holds.of(entry.key))
         # Where a hold has ended, the gang stays at the gate that opens most often.
-        if queue.gate(index) not in {Gate.of(entry, held=held), Gate.of(entry, held=True)}:
+        ruled = any(map(cache.kinds.ruled, plans))
+        gates = {Gate.of(entry, plans, held=h, ruled=ruled) for h in (held, True)}
+        if queue.gate(index) not in gates:
             yield f"queue: {entry.key} stands at the wrong gate"
-        shapes.update(entry.shape_numbers())
-    if queue.shapes() != sorted(shapes):
+        shapes.setdefault(entry.profile, set()).update(plans)
+    if {profile: set(queue.shapes(profile)) for profile in queue.profiles()} != shapes:
         yield "queue: shapes are miscounted"
     yield from queue.check_pools()
 
@@ -164,9 +173,51 @@ def _rows(cache: Cache) -> Iterator[str]:
         yield "a clean row does not show what is free"
 
 
+def _marks(cache: Cache, snapshot: Snapshot) -> Iterator[str]:
+    """Published marks are those that who waits reads, and count the pods that they mean."""
+    read = {m for shape in cache.queue.shapes() for m in cache.kinds.reads(shape)}
+    if not read <= set(snapshot.marks):
+        yield "a mark that somebody reads is not published"
+    pods, row_of = cache.book.pods, cache.frozen.row_of_nid
+    for mark, column in snapshot.marks.items():
+        counts: Counter[int] = Counter()
+        for slot in pods.in_use().tolist():
+            row = int(row_of[pods.nid[slot]])
+            if row >= 0 and cache.kinds.leaves_mark(int(pods.shape[slot]), mark):
+                counts[row] += 1
+        if dict(zip(column.rows.tolist(), column.counts.tolist(), strict=True)) != counts:
+            yield f"mark {mark}: pods are miscounted"
+        if (np.diff(column.rows) <= 0).any():
+            yield f"mark {mark}: rows do not rise"
+
+
+def _plan_shapes(cache: Cache, snapshot: Snapshot) -> Iterator[str]:
+    """Plan shapes of who waits say what others make of their rules."""
+    kinds, shapes, pods = cache.kinds, cache.shapes, cache.book.pods
+    waiting = {kind for entry in cache.queue for kind in entry.shape_numbers()}
+    around = waiting.union(pods.shape[pods.in_use()].tolist())
+    terms = {term for kind in around for term in carried_by(shapes[kind].rules)}
+    for kind in sorted(waiting):
+        who, rules = shapes.who(kind), snapshot.shapes[int(shapes.plan_of[kind])].rules
+        if who is None:
+            continue
+        wrong = {m for m in snapshot.marks if (m in rules.leaves) != kinds.leaves_mark(kind, m)}
+        if wrong or not set(rules.leaves) >= {mark_of(t) for t in carried_by(shapes[kind].rules)}:
+            yield f"kind {kind}: its plan shape leaves other marks"
+        for term in terms:
+            repelled = Apart(term.key, mark_of(term)) in rules.repelled
+            if repelled != kinds.repels(term, kind):
+                yield f"kind {kind}: its plan shape does not say who repels it"
+        owned = [(each.mark, each.own) for each in rules.spread if each.mark]
+        owned += [] if rules.near is None else [(rules.near.mark, rules.near.own)]
+        if any(own != kinds.leaves_mark(kind, mark) for mark, own in owned):
+            yield f"kind {kind}: its plan shape does not say whether it counts itself"
+
+
 def _capacities(cache: Cache, snapshot: Snapshot) -> Iterator[str]:
     """Kept capacities equal those computed from scratch."""
     snapshot.check_fresh()
+    (tree, *_) = [tree for tree in cache.frozen.trees if tree.topology is snapshot.topology]
     for number, kept in snapshot.capacities.items():
         shape = snapshot.shapes[number]
         eligibility = Eligibility(shape)
@@ -178,5 +229,5 @@ def _capacities(cache: Cache, snapshot: Snapshot) -> Iterator[str]:
             yield f"capacity of shape {number}: reasons are out of date"
         if not np.array_equal(kept.cap, cap):
             yield f"capacity of shape {number}: caps are out of date"
-        if not np.array_equal(kept.sums, kernel.roll_up(cache.tree, cap)):
+        if not np.array_equal(kept.sums, kernel.roll_up(tree, cap)):
             yield f"capacity of shape {number}: sums are out of date"

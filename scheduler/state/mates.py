@@ -15,6 +15,7 @@ import numpy as np
 from scheduler.model.arrays import I32, I64
 from scheduler.model.pending import NO_DOMAIN, NO_LEVEL
 from scheduler.model.topology import Topology
+from scheduler.model.volumes.pins import Pin, Pins, narrowed
 from scheduler.state.entry import Entry
 
 
@@ -59,10 +60,10 @@ def _segments(origin: I32, ranks: I32, size: int) -> I64:
     return segments
 
 
-def _pin(
-    pin: tuple[str, ...] | None, topology: Topology, domain: int, names: tuple[str, ...]
-) -> tuple[str, ...]:
+def _pin(pin: Pins | None, topology: Topology, domain: int, names: tuple[str, ...]) -> Pins:
     inside = tuple(names[row] for row in topology.rows(domain).tolist())
+    if isinstance(pin, Pin):
+        return narrowed(pin, inside) or ()
     return inside if pin is None else tuple(name for name in inside if name in set(pin))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from scheduler.model.arrays import I32, I64, U8
 from scheduler.model.gang_rules import LABEL_KEY
+from scheduler.model.volumes.pins import Pins
 from scheduler.model.wishes import ANNOTATIONS, GANG_SIZE_LABEL
 from scheduler.state.growth import grown
 from scheduler.state.sighting import Sighting
@@ -80,8 +81,8 @@ def terms_of(pod: Sighting, belongs: str) -> Terms:
 class MemberTable:
     """Columns over slots; a slot is one pod's until that is gone."""
 
-    COLUMNS = ("gang", "rank", "stated", "shape", "priority", "terms", "rules", "told", "order",
-               "since_us", "flags")  # fmt: skip
+    COLUMNS = ("gang", "rank", "stated", "shape", "priority", "terms", "rules", "profile", "told",
+               "order", "since_us", "flags")  # fmt: skip
 
     def __init__(self) -> None:
         self.gang: I32 = np.zeros(0, np.int32)
@@ -96,6 +97,8 @@ class MemberTable:
         """Number in `all_terms`."""
         self.rules: I32 = np.zeros(0, np.int32)
         """Number in `all_rules`: rules that it asks for and nobody checks yet."""
+        self.profile: U8 = np.zeros(0, np.uint8)
+        """Profile that its schedulerName names."""
         self.told: I32 = np.zeros(0, np.int32)
         """What the cache was told of it as a bound pod: UNTOLD, PLAIN, or the gang's number."""
         self.order: I64 = np.zeros(0, np.int64)
@@ -110,8 +113,8 @@ class MemberTable:
         """Namespaces."""
         self.reasons: list[str] = []
         """The reason that its condition PodScheduled=False gives, '' if there is none."""
-        self.pins: dict[int, tuple[str, ...]] = {}
-        """Slot -> names of the nodes that a waiting pod may use, where not all."""
+        self.pins: dict[int, Pins] = {}
+        """Slot -> the nodes that a waiting pod may use, where not all."""
         self.moving: dict[int, int] = {}
         """Slot -> number of what a pod whose bind is under way will belong to, or NONE."""
         self.all_terms: Interned[Terms] = Interned(((), ""))
@@ -127,6 +130,10 @@ class MemberTable:
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._slots.values())
+
+    def kinds(self) -> list[int]:
+        """Kinds of all pods, each once."""
+        return [int(kind) for kind in np.unique(self.shape[list(self._slots.values())])]
 
     @property
     def top(self) -> int:

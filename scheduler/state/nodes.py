@@ -7,7 +7,7 @@ pods may be seen before their node, and stay counted when it vanishes and comes 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -77,17 +77,21 @@ class NodeSpec:
     taints: Iterable[Taint] = ()
     cordoned: bool = False
     created_us: int = 0
+    features: tuple[str, ...] = ()
+    """Features that the kubelet declares, sorted."""
 
 
 class NodeTable:
     """Truth columns by node id, and which of them the last freeze() has not seen.
 
     dirty: numbers changed. gained: room may have appeared (what wakes rejected gangs). written:
-    flags, taints or labels changed. tree_stale: nodes came or went, or a level's label changed.
+    flags, taints, features or labels changed. tree_stale: nodes came or went, or the label of a
+    level of any profile changed.
     """
 
-    def __init__(self, resources: int, level_labels: Sequence[str], settle_us: int = 0) -> None:
-        self.level_labels = tuple(level_labels)
+    def __init__(self, resources: int, level_labels: Collection[str], settle_us: int = 0) -> None:
+        """level_labels: of the levels of every profile. settle_us: younger nodes take no gang."""
+        self.level_labels = frozenset(level_labels)
         self.settle_us = settle_us
         self.names: list[str] = []
         self.nid_of: dict[str, int] = {}
@@ -101,12 +105,15 @@ class NodeTable:
         self.created_us: I64 = np.zeros(0, np.int64)
         self.taint_set: I32 = np.zeros(0, np.int32)
         self.taint_sets: list[tuple[Taint, ...]] = [()]
+        self.feature_set: I32 = np.zeros(0, np.int32)
+        self.feature_sets: list[tuple[str, ...]] = [()]
         self.labels: dict[str, LabelTable] = {}
         self.dirty: Mask = np.zeros(0, np.bool_)
         self.gained: Mask = np.zeros(0, np.bool_)
         self.written: Mask = np.zeros(0, np.bool_)
         self.tree_stale = True
         self._taint_set_of: dict[tuple[Taint, ...], int] = {(): 0}
+        self._feature_set_of: dict[tuple[str, ...], int] = {(): 0}
         self._settling: list[tuple[int, int]] = []
 
     def __len__(self) -> int:
@@ -130,6 +137,7 @@ class NodeTable:
             setattr(self, column, grown(getattr(self, column), needed))
         self.created_us = grown(self.created_us, needed)
         self.taint_set = grown(self.taint_set, needed)
+        self.feature_set = grown(self.feature_set, needed)
         for table in self.labels.values():
             table.code = grown(table.code, needed, NO_LABEL)
 
@@ -168,13 +176,16 @@ class NodeTable:
         """Flags, taints, labels; marks what changed."""
         taints = self._taint_number(tuple(sorted(spec.taints)))
         flags = CORDONED if spec.cordoned else 0
+        features = self._feature_number(spec.features)
         changed = appeared or taints != self.taint_set[nid] or flags != self.flags[nid]
+        changed = changed or features != self.feature_set[nid]
         if spec.created_us != self.created_us[nid]:
             self.created_us[nid] = spec.created_us
             changed = True
         if self.settle_us and changed:
             heapq.heappush(self._settling, (spec.created_us + self.settle_us, nid))
         self.taint_set[nid] = taints
+        self.feature_set[nid] = features
         self.flags[nid] = flags
         write = self._write_first_labels if appeared else self._write_labels
         if write(nid, spec.labels) or changed:
@@ -215,6 +226,12 @@ class NodeTable:
             self.taint_sets.append(taints)
         return number
 
+    def _feature_number(self, features: tuple[str, ...]) -> int:
+        number = self._feature_set_of.setdefault(features, len(self.feature_sets))
+        if number == len(self.feature_sets):
+            self.feature_sets.append(features)
+        return number
+
     def remove(self, name: str) -> bool:
         """The node object is gone; its pods stay counted under its id. False if unknown."""
         nid = self.nid_of.get(name)
@@ -223,7 +240,7 @@ class NodeTable:
         self.exists[nid] = False
         self.allocatable[:, nid] = 0
         self.slots_allocatable[nid] = 0
-        self.flags[nid] = self.taint_set[nid] = 0
+        self.flags[nid] = self.taint_set[nid] = self.feature_set[nid] = 0
         self.created_us[nid] = 0
         for table in self.labels.values():
             table.code[nid] = NO_LABEL
@@ -253,9 +270,11 @@ class NodeTable:
         young = self.created_us[nids] + self.settle_us > now_us
         return np.asarray(flags | young.astype(np.uint8) * np.uint8(SETTLING), np.uint8)
 
-    def level_values(self, nids: Iterable[int]) -> list[tuple[str | None, ...]]:
-        """Value per configured level (root first) of each node."""
-        tables = [self.labels.get(key) for key in self.level_labels]
+    def level_values(
+        self, nids: Iterable[int], levels: Iterable[Level]
+    ) -> list[tuple[str | None, ...]]:
+        """Value per level of each node."""
+        tables = [self.labels.get(level.label) for level in levels]
         return [tuple(t.value(nid) if t else None for t in tables) for nid in nids]
 
     def in_name_order(self) -> I32:

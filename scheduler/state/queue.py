@@ -7,7 +7,8 @@ back-off ended, so that a cycle with thousands of hopeless gangs costs a few arr
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ from scheduler.model.pending import Pending
 from scheduler.model.plan import Plan, Verdict
 from scheduler.model.policy import Order, Policy, Scan
 from scheduler.state.capacity import KeptCapacity
-from scheduler.state.entry import Entry
+from scheduler.state.entry import MIXED, Entry
 from scheduler.state.gates import NOTHING, OPEN, Gate, GateKind, GateTable
 from scheduler.state.growth import FIRST_SIZE
+from scheduler.state.kinds import Kinds
 from scheduler.state.lifecycle import IllegalTransitionError
 
 NEVER = np.iinfo(np.int64).max
@@ -40,27 +42,31 @@ COLUMNS = np.dtype(
         ("pool", np.int32), ("attempts", np.int32),
         ("required", np.int8), ("preferred", np.int8), ("segment_level", np.int8),
         ("single", np.uint8), ("repair", np.uint8), ("starved", np.uint8),
+        ("profile", np.uint8),
     ],
     align=True,
 )  # fmt: skip
 """need / gate: see gates.py. retry_us: an unproved rejection is tried again from then on.
 not_before_us: not to be tried earlier, whatever improves. attempts: unproved rejections so far.
-starved: left out by the last cycle's budget. shape: MIXED if the members differ. first_rank:
-EXPLICIT if ranks are not consecutive."""
+starved: left out by the last cycle's budget. shape: the plan shape, MIXED if members differ.
+first_rank: EXPLICIT if ranks are not consecutive. profile: whose cycles try it."""
 
 OrderKey = tuple[Any, ...]
+Mask = npt.NDArray[np.bool_]
 
 
 class Queue:
     """Entries by key; at most one per gang."""
 
-    def __init__(self, order: Order = Order.PRIORITY) -> None:
+    def __init__(self, kinds: Kinds, order: Order = Order.PRIORITY) -> None:
         self._order = order
+        self._kinds = kinds
         self._table: npt.NDArray[np.void] = np.zeros(FIRST_SIZE, COLUMNS)
         self._entries: list[Entry] = []
         self._index: dict[str, int] = {}
         self._gates = GateTable()
-        self._shapes: Counter[int] = Counter()
+        self._shapes: dict[int, Counter[int]] = {}
+        """By profile: plan shapes, and how often somebody waits with them."""
         self._pools: dict[int, SortedList[tuple[OrderKey, str]]] | None = None
         self._handed: tuple[Pending, list[Entry]] | None = None
         self._epoch = 0
@@ -91,8 +97,14 @@ class Queue:
         entries = self._entries
         return [entries[i] for i in indices.tolist()]
 
-    def shapes(self) -> list[int]:
-        """Shape numbers that somebody waits with, rising."""
+    def shapes(self, profile: int | None = None) -> list[int]:
+        """Plan shapes that somebody (of one profile) waits with, rising."""
+        if profile is not None:
+            return sorted(self._shapes.get(profile, ()))
+        return sorted(set().union(*self._shapes.values()))
+
+    def profiles(self) -> list[int]:
+        """Profiles that somebody waits for, rising."""
         return sorted(self._shapes)
 
     def add(self, entry: Entry, *, held: bool = False, not_before_us: int = 0) -> None:
@@ -100,20 +112,22 @@ class Queue:
         if entry.key in self._index:
             raise IllegalTransitionError(f"gang {entry.key}: it waits already")
         self.added += 1
-        gate = self._gates.join(Gate.of(entry, held=held))
+        plans = self._kinds.plans(entry.shape)
+        gate = self._gates.join(self._gate_of(entry, plans, held=held))
         index = len(self._entries)
         if index == len(self._table):
             self._table = np.concatenate((self._table, np.zeros(index, COLUMNS)))
         self._table[index] = (
             NOTHING, NEVER, not_before_us, entry.ready_us, entry.expected_us,
-            gate, entry.count, entry.minimum, entry.uniform,
+            gate, entry.count, entry.minimum, plans[0] if len(plans) == 1 else MIXED,
             entry.ranks if isinstance(entry.ranks, int) else EXPLICIT,
             entry.segment_size, entry.priority, entry.pool, 0,
             entry.required, entry.preferred, entry.segment_level, entry.single, entry.repair, 0,
+            entry.profile,
         )  # fmt: skip
         self._entries.append(entry)
         self._index[entry.key] = index
-        self._shapes.update(entry.shape_numbers())
+        self._shapes.setdefault(entry.profile, Counter()).update(plans)
         if self._pools is not None:
             self._pools.setdefault(entry.pool, SortedList()).add(self._item(entry))
 
@@ -124,10 +138,13 @@ class Queue:
             raise IllegalTransitionError(f"gang {key}: it does not wait")
         entry = self._entries[index]
         self._gates.leave(int(self._table[index]["gate"]))
-        for shape in entry.shape_numbers():
-            self._shapes[shape] -= 1
-            if not self._shapes[shape]:
-                del self._shapes[shape]
+        shapes = self._shapes[entry.profile]
+        for shape in self._kinds.plans(entry.shape):
+            shapes[shape] -= 1
+            if not shapes[shape]:
+                del shapes[shape]
+        if not shapes:
+            del self._shapes[entry.profile]
         if self._pools is not None:
             self._pools[entry.pool].remove(self._item(entry))
         # The last row takes the place, so that the table stays dense.
@@ -148,9 +165,26 @@ class Queue:
         """Rows are held for a gang, or no more: what wakes it changes, and it is tried anew."""
         index = self._index.get(key)
         if index is not None:
-            self._gates.leave(int(self._table[index]["gate"]))
-            self._table[index]["gate"] = self._gates.join(Gate.of(self._entries[index], held=held))
-            self._table[index]["need"] = NOTHING
+            entry = self._entries[index]
+            self._stand_at(index, self._gate_of(entry, self._kinds.plans(entry.shape), held=held))
+
+    def renumber(self, changed: AbstractSet[int], is_held: Callable[[str], bool]) -> None:
+        """Kinds `changed` have other plan shapes now: who waits with one of them is tried anew."""
+        self._shapes.clear()
+        for index, entry in enumerate(self._entries):
+            plans = self._kinds.plans(entry.shape)
+            self._shapes.setdefault(entry.profile, Counter()).update(plans)
+            if not changed.isdisjoint(entry.shape_numbers()):
+                self._table[index]["shape"] = plans[0] if len(plans) == 1 else MIXED
+                self._stand_at(index, self._gate_of(entry, plans, held=is_held(entry.key)))
+
+    def _gate_of(self, entry: Entry, plans: list[int], *, held: bool) -> Gate:
+        return Gate.of(entry, plans, held=held, ruled=any(map(self._kinds.ruled, plans)))
+
+    def _stand_at(self, index: int, gate: Gate) -> None:
+        self._gates.leave(int(self._table[index]["gate"]))
+        self._table[index]["gate"] = self._gates.join(gate)
+        self._table[index]["need"] = NOTHING
 
     def back_off(self, key: str, until_us: int) -> None:
         """A gang is not tried before `until_us`, and tried then. Raises if it does not wait."""
@@ -179,28 +213,31 @@ class Queue:
 
     def worth_trying(
         self, policy: Policy, now_us: int, kept: Mapping[int, KeptCapacity | None],
-        room: int, epoch: int,
+        room: int, epoch: int, profile: int = 0,
     ) -> I64:  # fmt: skip
-        """Rows of the table whose gate is open.
+        """Rows of the table of gangs of `profile` whose gate is open.
 
         Strict scans: of each pool, only those before the first one that cannot be placed.
         """
         if not self._entries:
             return np.empty(0, np.int64)
-        self._gates.refresh(kept, room, epoch + self._epoch)
+        self._gates.refresh(kept, room, epoch + self._epoch, self._kinds.changes, profile)
         table = self.table
+        mine = table["profile"] == profile
         is_open = table["need"] <= self._gates.best[table["gate"]]
         is_open |= table["retry_us"] <= now_us
         is_open &= table["not_before_us"] <= now_us
         if policy.scan is Scan.STRICT:
-            return self._head_runs(policy.order, is_open)
-        return np.flatnonzero(is_open)
+            return self._head_runs(policy.order, is_open, mine)
+        return np.flatnonzero(is_open & mine)
 
-    def _head_runs(self, order: Order, is_open: npt.NDArray[np.bool_]) -> I64:
+    def _head_runs(self, order: Order, is_open: Mask, mine: Mask) -> I64:
         passed: list[int] = []
         for pool in self.pools(order).values():
             for _, key in pool:
                 index = self._index[key]
+                if not mine[index]:
+                    continue
                 if not is_open[index]:
                     break
                 passed.append(index)

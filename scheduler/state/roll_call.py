@@ -6,11 +6,12 @@ called in a few milliseconds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
-from scheduler.model.arrays import I32
+from scheduler.model.arrays import I32, U8
 from scheduler.model.gang_rules import (
     lowest_priority,
     minimum_of,
@@ -27,15 +28,28 @@ KEPT_WISHES = 4096
 
 
 class WishBook:
-    """Annotations read as wishes, each distinct set of them once."""
+    """Annotations read as wishes by the levels of a profile, each distinct set of them once.
 
-    def __init__(self, levels: tuple[Level, ...]) -> None:
+    schedulers: what `spec.schedulerName` calls each profile.
+    """
+
+    def __init__(self, levels: Sequence[tuple[Level, ...]], schedulers: Sequence[str] = ()) -> None:
         self._levels = levels
+        self.schedulers = tuple(schedulers)
         self.read = lru_cache(KEPT_WISHES)(self._read)
 
-    def _read(self, said: Said) -> tuple[Wishes, tuple[str, ...]]:
-        wishes, problems = read_wishes(dict(said), self._levels)
+    def _read(self, said: Said, profile: int = 0) -> tuple[Wishes, tuple[str, ...]]:
+        wishes, problems = read_wishes(dict(said), self._levels[profile])
         return wishes, tuple(problems)
+
+    def profile_of(self, profiles: U8) -> tuple[int, list[str]]:
+        """(profile, problems) of a gang whose members name these, lowest rank first."""
+        mine, distinct = int(profiles[0]), _distinct(profiles)
+        if len(distinct) == 1:
+            return mine, []
+        names = ", ".join(self.schedulers[profile] for profile in distinct)
+        counts = f"{self.schedulers[mine]}, that of the lowest rank, counts"
+        return mine, [f"members name schedulers {names}: {counts}"]
 
 
 def least_wanted(gang: RosterGang, wishes: WishBook) -> int:
@@ -80,7 +94,9 @@ def call_roll(
         strays = None if strays is None else strays[order]
     wanted, problems = _wanted(table, gang, slots)
     terms = table.all_terms[int(table.terms[slots[0]])]
-    asked, ignored = wishes.read(gang.facts.said if gang.facts is not None else terms[0])
+    profile, several = wishes.profile_of(table.profile[slots])
+    said = gang.facts.said if gang.facts is not None else terms[0]
+    asked, ignored = wishes.read(said, profile)
     minimum, told = minimum_of(asked, wanted)
     if gang.is_group:
         minimum, told = gang.least, []
@@ -97,8 +113,9 @@ def call_roll(
         wishes=asked,
         priority=priority,
         since_us=int(table.since_us[slots].max()),
-        problems=(*gang.gone_problem(), *problems, *told, *mixed, *ignored),
+        problems=(*gang.gone_problem(), *problems, *told, *mixed, *several, *ignored),
         unsupported=(*gang.rules, *asked.unmet, *rules_of(table, waiting)),
+        profile=profile,
     )
 
 
@@ -118,7 +135,7 @@ def _wanted(table: MemberTable, gang: RosterGang, slots: I32) -> tuple[int, list
     return max(wanted, there), []
 
 
-def _distinct(column: I32) -> list[int]:
+def _distinct(column: I32 | U8) -> list[int]:
     if not column.size:
         return []
     low, high = int(column.min()), int(column.max())

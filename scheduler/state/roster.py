@@ -142,12 +142,14 @@ class Roster(RosterViews):
             and table.priority[slot] == pod.priority
             and table.terms[slot] == terms
             and table.rules[slot] == rules
+            and table.profile[slot] == pod.profile
             and (not table.pins or table.pins.get(slot) == pins)
         )
         if same and (pins is None or slot in table.pins):
             return False
         table.stated[slot], table.shape[slot] = stated, pod.shape
         table.priority[slot], table.terms[slot], table.rules[slot] = pod.priority, terms, rules
+        table.profile[slot] = pod.profile
         if pins is None:
             table.pins.pop(slot, None)
         else:

@@ -12,7 +12,7 @@ Every step below leads from one of these to another, in an order that the cache 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -38,15 +38,23 @@ def _nobody(_key: str, _ranks: I32) -> None:
 class RosterBook:
     """Columns, gangs and what has to be looked at by the next settle."""
 
-    def __init__(self, cache: Cache, levels: tuple[Level, ...], *, gather_max_us: int) -> None:
-        """levels: root first, as annotations name them. gather_max_us: see `Roster`."""
+    def __init__(
+        self, cache: Cache, levels: tuple[Level, ...], *, gather_max_us: int,
+        others: Sequence[tuple[Level, ...]] = (), schedulers: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        """levels: root first, as annotations name them, of profile 0; others: of 1, 2, ..
+
+        schedulers: names of the profiles, needed where there are several. gather_max_us: see
+        `Roster`.
+        """
         self.cache = cache
         self.gather_max_us = gather_max_us
         self.on_lost: Callable[[str, I32], None] = _nobody
         """Told (key, ranks) of members that were assumed and are gone: their room is free."""
         self.table = MemberTable()
+        cache.kinds.keepers.append(self.table.kinds)
         self.gangs = RosterGangs()
-        self.wishes = WishBook(levels)
+        self.wishes = WishBook((levels, *others), schedulers)
         self._dirty: set[int] = set()
         """Numbers of gangs to be settled."""
         self._lone: dict[int, None] = {}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from scheduler.model.arrays import I32
+from scheduler.model.volumes.pins import Pins
 from scheduler.state.entry import Entry
 from scheduler.state.members import MemberTable
 from scheduler.state.roll_call import WishBook
@@ -33,12 +34,14 @@ def gang_entry(table: MemberTable, gang: RosterGang, roll: Roll, *, late: bool) 
         ready_us=roll.since_us if gang.complete_us is None else gang.complete_us,
         repair=late,
         pins=_pins(table, slots, ranks),
+        profile=roll.profile,
     )
 
 
 def lone_entry(table: MemberTable, slot: int, book: WishBook) -> Entry | None:
     """A pod that is placed alone; None if it asks for something that nobody understands."""
-    wishes, _ = book.read(table.all_terms[int(table.terms[slot])][0])
+    profile = int(table.profile[slot])
+    wishes, _ = book.read(table.all_terms[int(table.terms[slot])][0], profile)
     if wishes.unmet:
         return None
     pins = table.pins.get(slot)
@@ -56,6 +59,7 @@ def lone_entry(table: MemberTable, slot: int, book: WishBook) -> Entry | None:
         ready_us=int(table.since_us[slot]),
         single=True,
         pins={} if pins is None else {0: pins},
+        profile=profile,
     )
 
 
@@ -69,6 +73,7 @@ def same_entry(one: Entry, other: Entry) -> bool:
         and _same(one.shape, other.shape, one.shape_column, other.shape_column)
         and _same(one.ranks, other.ranks, one.rank_column, other.rank_column)
         and one.pins == other.pins
+        and one.profile == other.profile
     )
 
 
@@ -90,8 +95,8 @@ def _consecutive(ranks: I32) -> int | I32:
     return first if int(ranks[-1]) - first == len(ranks) - 1 else ranks
 
 
-def _pins(table: MemberTable, slots: I32, ranks: I32) -> dict[int, tuple[str, ...]]:
-    """Rank -> node names of members that may not use all nodes; few pods are pinned."""
+def _pins(table: MemberTable, slots: I32, ranks: I32) -> dict[int, Pins]:
+    """Rank -> nodes of members that may not use all nodes; few pods are pinned."""
     if not table.pins:
         return {}
     pinned = np.isin(slots, np.fromiter(table.pins, np.int32, len(table.pins)))

@@ -73,6 +73,8 @@ class Roll:
     """When the last of them appeared."""
     problems: tuple[str, ...]
     unsupported: tuple[str, ...]
+    profile: int
+    """That of the lowest rank."""
 
     def slot_of(self, rank: int) -> int:
         """Slot of the member that had this rank, or NONE."""

@@ -218,6 +218,7 @@ class RosterViews(RosterSettling):
             since_us=since,
             was_whole=gang.was_whole,
             running=int(np.count_nonzero(flags & RUNNING)),
+            profile=0 if roll is None else roll.profile,
         )
 
     def _ref(self, gang: RosterGang, slots: I32) -> OwnerRef:
@@ -233,7 +234,8 @@ class RosterViews(RosterSettling):
     def _lone_view(self, slot: int) -> GangView:
         table = self.table
         owner, key = self._owner(slot), table.uids[slot]
-        wishes, ignored = self.wishes.read(table.all_terms[int(table.terms[slot])][0])
+        profile = int(table.profile[slot])
+        wishes, ignored = self.wishes.read(table.all_terms[int(table.terms[slot])][0], profile)
         rules = sorted(table.all_rules[int(table.rules[slot])])
         bound = table.bound(slot)
         gone = owner.gone_problem() if owner is not None else []
@@ -256,6 +258,7 @@ class RosterViews(RosterSettling):
             since_us=int(table.since_us[slot]),
             was_whole=bound,
             running=int(bool(table.flags[slot] & RUNNING)),
+            profile=profile,
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scheduler.model.decode import Owner
+from scheduler.model.volumes.pins import Pins
 
 
 @dataclass(slots=True)
@@ -32,8 +33,8 @@ class Sighting:
     created_us: int
     shape: int
     """Shape number in the cache: what it asks for while it waits, what counts once it is bound."""
-    pins: tuple[str, ...] | None
-    """Node names it may use; None = any."""
+    pins: Pins | None
+    """Nodes it may use, by name or as its volumes allow; None = any."""
     claims: tuple[str, ...]
     """PersistentVolumeClaims it mounts, by name."""
     unsupported: tuple[str, ...]
@@ -43,15 +44,23 @@ class Sighting:
     was_whole: bool = False
     """It carries the condition `muster.dev/GangPlaced`: its gang was whole once. The condition is
     written as False only where it was True before, so that its status does not matter."""
+    nominated: str = ""
+    """Node on which another scheduler has promised it room; empty for pods of ours."""
     told: str = ""
     """Reason of its condition PodScheduled=False, empty if nobody has written one."""
+    profile: int = 0
+    """Number of the profile that its schedulerName names; 0 if it is not ours."""
 
     @property
     def seat(self) -> str:
-        """Node that it counts on: its own, or the only one that a waiting pod may use."""
-        if self.node or self.pins is None or len(self.pins) != 1:
+        """Node that it counts on: its own, the only one that a waiting pod may use, or the one
+        that another scheduler has nominated for it: that room is kept whatever the priorities.
+        """
+        if self.node:
             return self.node
-        return self.pins[0]
+        if isinstance(self.pins, tuple) and len(self.pins) == 1:
+            return self.pins[0]
+        return self.nominated
 
     @property
     def member(self) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scheduler.model.reasons import (
+    REFUSED,
     WAITING_SHORT,
     PodReason,
+    refused_text,
     unsupported_text,
     waiting_text,
 )
@@ -24,6 +26,8 @@ class Standing:
     """With numbers: for the lowest rank, the owner's event and explain."""
     short: str
     """Without numbers that move: for everybody."""
+    tried: bool = False
+    """A cycle looked for a place: kube-scheduler's line about the nodes stands beside this."""
 
 
 def standing(view: GangView, told: Told | None) -> Standing | None:
@@ -31,13 +35,16 @@ def standing(view: GangView, told: Told | None) -> Standing | None:
     if not view.waiting:
         return None
     if view.unsupported:
+        if all(rule.startswith(REFUSED) for rule in view.unsupported):
+            text = refused_text(view.unsupported)
+            return Standing(PodReason.UNSCHEDULABLE, text, text)
         text = unsupported_text(view.unsupported)
         return Standing(PodReason.UNSUPPORTED, text, text)
     if view.state in {None, GangState.WAITING} and not view.single:
         return _incomplete(view)
     if told is None or told.reason is None:
         return None
-    return Standing(told.reason, told.sentence, told.short)
+    return Standing(told.reason, told.sentence, told.short, tried=True)
 
 
 def _incomplete(view: GangView) -> Standing:

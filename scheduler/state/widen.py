@@ -30,7 +30,7 @@ class Widened(Protocol):
     shapes: ShapeRegistry
     nodes: NodeTable
     frozen: FrozenColumns
-    capacities: CapacityCache
+    kept: tuple[CapacityCache, ...]
 
 
 def widen(cache: Widened, names: Iterable[str]) -> ResourceOrder:
@@ -46,5 +46,6 @@ def widen(cache: Widened, names: Iterable[str]) -> ResourceOrder:
     cache.shapes.widen(order, place)
     cache.nodes.widen(len(order), place)
     cache.frozen.widen(len(order), place)
-    cache.capacities.widen(cache.shapes)
+    for kept in cache.kept:
+        kept.widen(cache.shapes)
     return order

@@ -6,11 +6,12 @@ one (IllegalTransitionError) changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
 from scheduler.model.arrays import I32
+from scheduler.model.audience import Who
 from scheduler.model.policy import Order
 from scheduler.model.resources import ResourceOrder
 from scheduler.model.shape import Shape
@@ -20,6 +21,7 @@ from scheduler.state.entry import Entry
 from scheduler.state.freeze import FrozenColumns
 from scheduler.state.gangs import GangBook, GangRecord
 from scheduler.state.holds import HoldLimits, HoldTable
+from scheduler.state.kinds import Kinds
 from scheduler.state.lifecycle import (
     TRANSITIONS,
     GangState,
@@ -47,21 +49,31 @@ class Workloads:
         order: Order = Order.PRIORITY,
         settle_us: int = 0,
         limits: HoldLimits | None = None,
+        hidden: Collection[str] = frozenset(),
+        others: Sequence[Sequence[Level]] = (),
     ) -> None:
-        """`levels` root first; `settle_us`: a node younger than this takes no gang."""
+        """`levels` root first, of profile 0, `others`: of 1, 2, ..; `settle_us`: see NodeTable;
+        `hidden`: keys of labels in no Who: they differ between members of one workload.
+        """
+        self.levels = (tuple(levels), *map(tuple, others))
         self.shapes = ShapeRegistry(resources)
-        self.nodes = NodeTable(len(resources), [level.label for level in levels], settle_us)
+        labels = {level.label for profile in self.levels for level in profile}
+        self.nodes = NodeTable(len(resources), labels, settle_us)
         self.account = Account(self.nodes, self.shapes)
         self.book = GangBook(self.account)
         self.live = LivePods(self.book, self.account)
-        self.holds = HoldTable(self.account, limits or HoldLimits())
+        self.kinds = Kinds(self.account, self.book.pods, hidden)
+        self.holds = HoldTable(self.account, self.kinds, limits or HoldLimits())
         self.claims = ClaimBook()
-        self.queue = Queue(order)
-        self.frozen = FrozenColumns(self.nodes, tuple(level.name for level in levels))
+        self.queue = Queue(self.kinds, order)
+        self.frozen = FrozenColumns(self.nodes, self.levels)
 
-    def shape(self, shape: Shape) -> int:
-        """The number of a shape, kept for ever. Raises ValueError on a vector of another length."""
-        return self.shapes.number(shape)
+    def shape(self, shape: Shape, who: Who | None = None) -> int:
+        """The number of a kind: pods of this shape that others' rules see as `who` (None = not).
+
+        Raises ValueError on a vector of another length.
+        """
+        return self.kinds.number(shape, who)
 
     def state(self, key: str) -> GangState | None:
         """The state of a gang, or None if it is not known."""
@@ -121,11 +133,12 @@ class Workloads:
 
     # ---- on nodes
 
-    def assume(self, key: str, rows: I32, shapes: I32 | int, ranks: I32) -> None:
+    def assume(self, key: str, rows: I32, kinds: I32 | int | None, ranks: I32) -> None:
         """A plan is taken as done: members wait no more and take their room. All or nothing.
 
-        rows, ranks int32[m] (ranks rising), shapes int32[m] or one number. Members of the entry
-        that are left out go on waiting as late ones. A hold of one of these ranks ends.
+        rows, ranks int32[m] (ranks rising), kinds int32[m], one number, or None: those with which
+        they wait. Members of the entry that are left out go on waiting as late ones. A hold of
+        one of these ranks ends.
         Raises IllegalTransitionError if the gang does not wait with these ranks, or one of them
         has a place; ValueError on rows that the last snapshot does not have.
         """
@@ -151,7 +164,11 @@ class Workloads:
             self.queue.add(late, held=bool(self.holds.of(key)))
         record.entries.append(entry)
         nids = self.frozen.nid_of_row[rows]
-        column = np.full(len(rows), shapes, np.int32) if isinstance(shapes, int) else shapes
+        if kinds is None:
+            column = entry.shape_column()
+            column = column if chosen is None else column[chosen]
+        else:
+            column = np.full(len(rows), kinds, np.int32) if isinstance(kinds, int) else kinds
         self.book.add(record, nids, column, ranks, PodState.ASSUMED)
 
     def _end_holds(self, key: str, ranks: I32) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from scheduler.clock import ManualClock
 from scheduler.kube.intake import TWO_CONTROLLERS, Intake
-from scheduler.kube.pod_memo import CLAIMS, MOST, UNREADABLE
+from scheduler.kube.pod_memo import MOST, UNREADABLE
 from scheduler.kube.resources import (
     JOBS,
     NODES,
@@ -84,7 +84,7 @@ class World:
         self.told: list[tuple[str, str, str]] = []
         self.intake = Intake(
             self.cache, self.roll, ("muster", "muster-b"), ManualClock(NOW_US),
-            lambda kind, name, what: self.told.append((kind, name, what)),
+            lambda kind, name, _, what: self.told.append((kind, name, what)),
         )  # fmt: skip
 
     def put(self, resource: Resource, spec: Any = None, status: Any = None, **meta: Any) -> None:
@@ -146,8 +146,8 @@ def test_everything_of_a_pod_that_matters_is_sighted() -> None:
         uid="u", namespace="ns", name="u", owner=Owner("StatefulSet", "web", "w", "apps/v1"),
         labels={"a": "b"}, annotations={"c": "d"}, node="", ours=True, finished=False,
         deleting=False, gated=True, ready=False, priority=7, created_us=CREATED_US,
-        shape=seen.shape, pins=None, claims=("data-0",), unsupported=(CLAIMS,),
-        told="WaitingForMembers",
+        shape=seen.shape, pins=None, claims=("data-0",), unsupported=(),
+        told="WaitingForMembers", profile=1,
     )  # fmt: skip
     assert world.cache.shapes[seen.shape].requests == (1000, 0)
     assert world.roll.times == {NOW_US}

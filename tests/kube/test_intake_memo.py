@@ -10,7 +10,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.kube.pod_memo import CLAIMS, MOST, MOST_RESOURCES, UNREADABLE, PodMemo, claims_of
+from scheduler.kube.pod_memo import EPHEMERAL, MOST, MOST_RESOURCES, UNREADABLE, PodMemo, claims_of
 from scheduler.model.decode import Pod, decode_pod
 from scheduler.model.objects import PodObject
 from scheduler.model.resources import CPU, GPU, MEMORY, ResourceOrder
@@ -80,7 +80,8 @@ volumes = some(
     {
         "persistentVolumeClaim": [{"claimName": "data-0"}, {"claimName": "data-1"}],
         "ephemeral": [{"volumeClaimTemplate": {}}],
-        "rbd": [{"image": "x"}],
+        "rbd": [{"image": "x", "monitors": ["a", "b"]}, {"image": "x", "monitors": ["b"]}],
+        "gcePersistentDisk": [{"pdName": "x"}, {"pdName": "x", "readOnly": True}, {"pdName": 1}],
         "projected": [{}],
     }
 )
@@ -156,8 +157,7 @@ def check(cache: Cache, known: PodMemo, pod: dict[str, Any]) -> None:
     assert cache.shapes[reading.shape] == shape_of(plain, cache)
     assert pins == plain.pins
     assert claims_of(typed(pod).spec) == plain.claims
-    also = {CLAIMS} if plain.claims else set()
-    assert reading.unsupported == tuple(sorted({*plain.unsupported, *also}))
+    assert reading.unsupported == tuple(sorted({*plain.unsupported} - {EPHEMERAL}))
     assert not reading.problem
 
 
@@ -229,10 +229,10 @@ def test_labels_count_where_a_rule_between_pods_reads_them() -> None:
     like = typed(variant(metadata={"labels": {"app": "a"}}, affinity=rule))
     other = typed(variant(metadata={"labels": {"app": "b"}}, affinity=rule))
     mine, theirs = known.read(like)[0], known.read(other)[0]
-    assert cache.shapes[mine.shape].exclusive
     assert not mine.unsupported
-    assert not cache.shapes[theirs.shape].exclusive
-    assert theirs.unsupported == ("podAntiAffinity",)
+    ask = cache.kinds.plan
+    assert [len(cache.shapes[ask(r.shape)].rules.leaves) for r in (mine, theirs)] == [2, 1]
+    assert not theirs.unsupported
 
 
 def test_new_resources_widen_the_cache_and_those_nobody_wants_do_not() -> None:

@@ -40,7 +40,7 @@ class World:
         self.told: list[str] = []
         self.intake = Intake(
             self.cache, self.roster, ("muster",), self.clock,
-            lambda kind, name, what: self.told.append(f"{kind} {name}: {what}"),
+            lambda kind, name, _, what: self.told.append(f"{kind} {name}: {what}"),
         )  # fmt: skip
         self.pods: dict[str, dict[str, Any]] = {}
 

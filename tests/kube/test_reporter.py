@@ -261,8 +261,8 @@ def test_an_object_that_cannot_be_read_gets_one_event() -> None:
         world.reporter.bad_object("Pod", "ml", "lost", "", "who knows")
     world.run(3 * SECOND)
     assert world.server.notes("InvalidObject") == [
-        "skipped, because it cannot be read: replicas: not a number",
-        "skipped, because it cannot be read: allocatable: not a quantity",
+        "cannot be read: replicas: not a number",
+        "cannot be read: allocatable: not a quantity",
     ]
     namespaces = [event["metadata"]["namespace"] for event in world.server.events.values()]
     assert namespaces == ["ml", "default"]
@@ -341,3 +341,43 @@ def test_thousands_of_pods_that_are_placed_cost_no_status_write() -> None:
         world.bind(key)
     world.run(60 * SECOND)
     assert world.server.requests == []
+
+
+LINE = "0/5 nodes are available: 5 Insufficient nvidia.com/gpu."
+
+
+def test_kube_scheduler_s_line_stands_behind_ours_where_numbers_are_told() -> None:
+    """On the lowest rank and in the owner's event; the other members hear no numbers."""
+    world = ToldWorld(pod_events_per_s=0, line=LINE)
+    rejected(world)
+    told = world.told()
+    text = f"10 of 500 fit in the whole cluster, 490 short of nvidia.com/gpu. {LINE}"
+    assert told["ml/train-0"] == ("Unschedulable", text)
+    assert world.server.notes("GangPending") == [text]
+    assert not any("available" in told[f"ml/train-{rank}"][1] for rank in range(1, 500))
+
+
+def test_when_only_the_nodes_numbers_move_nothing_is_written() -> None:
+    """A node that goes changes kube-scheduler's line every minute; it is told with ours."""
+    world = ToldWorld(pod_events_per_s=0, line=LINE)
+    key = rejected(world)
+    before = world.server.count.copy()
+    world.line = "0/4 nodes are available: 4 Insufficient nvidia.com/gpu."
+    world.decide({"key": key, **BIG})
+    world.run(5 * MINUTE)
+    assert world.server.count == before
+    world.decide({"key": key, **BIG}, gpu=3)
+    world.run(2 * MINUTE)
+    assert world.told()["ml/train-0"][1].endswith(f"short of nvidia.com/gpu. {world.line}")
+
+
+def test_a_single_pod_reads_it_in_its_own_event() -> None:
+    """FailedScheduling; and a pod that waits for something else reads nothing of nodes."""
+    world = ToldWorld(pod_events_per_s=0, line=LINE)
+    key = world.single("lone")
+    world.decide({"key": key, "n": 1, "single": True}, gpu=0)
+    world.single("odd", unsupported=("volumes",))
+    world.run(5 * SECOND)
+    ours, other = sorted(world.server.notes("FailedScheduling"))
+    assert ours.endswith(f". {LINE}")
+    assert other == "not placed because of what is not supported: volumes"

@@ -100,7 +100,11 @@ class FakeRoster:
 class ToldWorld(World):
     """Gangs in namespace `ml`, and the reporter over a played server."""
 
-    def __init__(self, *, shown: Sequence[str] | None = None, pod_events_per_s: int = 50) -> None:
+    def __init__(
+        self, *, shown: Sequence[str] | None = None, pod_events_per_s: int = 50, line: str = ""
+    ) -> None:
+        """line: kube-scheduler's about the nodes; `line` may be changed any time."""
+        self.line = line
         self.roster = FakeRoster()
         self.verdicts = Verdicts()
         self.idle = True
@@ -118,6 +122,7 @@ class ToldWorld(World):
             pod_events_per_s=pod_events_per_s,
             dropped=self._drop,
             shown=None if shown is None else lambda _, ranks: [shown[r] for r in ranks.tolist()],
+            available=lambda _: self.line,
         )
         super().__init__(clock, server, self.reporter.pump, self.reporter.next_time_us)
 

@@ -34,8 +34,7 @@ def config(**sections: Any) -> Config:
     return Config(
         api_version="muster.dev/v1alpha1",
         kind="MusterConfiguration",
-        profiles=(profile,),
-        **{"node_settle_us": 0, **sections},
+        **{"profiles": (profile,), "node_settle_us": 0, **sections},
     )
 
 
@@ -71,6 +70,8 @@ class Cluster:
         self.counts: Counter[str] = Counter()
         self.binds: list[str] = []
         """Pod and node of each bind that landed, in order."""
+        self.posted: list[Object] = []
+        """Events and whatever else was created, in order."""
         self.faults: Callable[[Request], Response | None] = lambda _: None
         self.does = True
         """Whether the work is done before a fault answers."""
@@ -192,6 +193,7 @@ class Cluster:
             return self._patch(parts, json.loads(request.body))
         if request.method == "POST":
             self.counts["POST " + parts[-1]] += 1
+            self.posted.append(json.loads(request.body))
             return Response(201, b"{}")
         self.counts["GET"] += 1
         if parts[-1] in {"v1", "v1alpha1"}:

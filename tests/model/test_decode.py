@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scheduler.model.audience import Audience, matches, meaning_of
 from scheduler.model.constraints import Requirement, Taint, Term, Toleration
 from scheduler.model.decode import Node, ObjectError, Pod, decode_item
 from scheduler.model.resources import ResourceOrder
@@ -117,14 +118,21 @@ def anti(selector: Any, **term: Any) -> Pod:
     return pod({"affinity": {"podAntiAffinity": required}}, labels={"app": "a"})
 
 
-def test_anti_affinity_to_itself_is_a_token() -> None:
+def test_anti_affinity_to_itself_on_nodes_is_a_rule_and_not_named() -> None:
     """Required anti-affinity on nodes that selects the pod's own labels: one per node."""
     own = anti({"matchLabels": {"app": "a"}})
-    assert (own.shape.tokens, own.unsupported) == (("apart:ns/app=a",), ())
-    named = anti({"matchExpressions": [{"key": "app", "operator": "In", "values": ["b", "a"]}]})
-    assert named.shape.tokens == ("apart:ns/app In a|b",)
-    assert anti({}, namespaceSelector={}).shape.tokens == ("apart:*/",)
-    assert anti({"matchLabels": {"app": "a"}}, namespaces=["ns"]).shape.tokens == own.shape.tokens
+    (rule,) = own.shape.rules.apart
+    assert (rule.key, own.shape.tokens) == ("kubernetes.io/hostname", ())
+    assert own.unsupported == ()
+    meaning = meaning_of(rule.mark)
+    assert isinstance(meaning, Audience)
+    assert matches(meaning, own.who, {})
+    for other in (
+        anti({"matchExpressions": [{"key": "app", "operator": "In", "values": ["a"]}]}),
+        anti({"matchLabels": {"app": "a"}}, namespaces=["ns"]),
+    ):
+        assert other.shape == own.shape
+    assert anti({}, namespaceSelector={}).unsupported == ()
 
 
 @pytest.mark.parametrize(
@@ -137,13 +145,14 @@ def test_anti_affinity_to_itself_is_a_token() -> None:
         anti(None),
     ],
 )
-def test_other_anti_affinity_is_named(found: Pod) -> None:
-    """What is no capacity of one is not checked, and says so."""
-    assert (found.shape.tokens, found.unsupported) == ((), ("podAntiAffinity",))
+def test_other_anti_affinity_is_a_rule_too(found: Pod) -> None:
+    """Whatever it says: other pods, other labels of nodes, other namespaces, nobody."""
+    assert len(found.shape.rules.apart) == 1
+    assert found.unsupported == ()
 
 
 def test_rules_that_are_not_checked_are_named() -> None:
-    """Every other hard rule of kube-scheduler between pods or about volumes is listed."""
+    """What is decoded and checked is not: affinity, spread and features of nodes."""
     term = {"topologyKey": "zone", "labelSelector": {}}
     found = pod(
         {
@@ -152,17 +161,17 @@ def test_rules_that_are_not_checked_are_named() -> None:
             "resourceClaims": [{"name": "c"}],
             "volumes": [
                 {"name": "a", "ephemeral": {}},
-                {"name": "b", "rbd": {}},
+                {"name": "b", "rbd": {"image": 1}},
                 {"name": "c", "persistentVolumeClaim": {"claimName": "data"}},
             ],
             "hostNetwork": True,
             "hostUsers": False,
         }
     )
-    assert found.unsupported == (
-        *("declaredFeatures", "ephemeralVolumes", "inlineDisks", "podAffinity"),
-        *("resourceClaims", "topologySpreadConstraints"),
-    )
+    assert found.unsupported == ("ephemeralVolumes", "resourceClaims", "unreadable inline disks")
+    assert len(found.shape.rules.spread) == 1
+    assert found.shape.rules.near is not None
+    assert found.shape.features == ("UserNamespacesHostNetworkSupport",)
     assert found.claims == ("data",)
     soft = pod({"topologySpreadConstraints": [{"whenUnsatisfiable": "ScheduleAnyway"}]})
     assert soft.unsupported == ()

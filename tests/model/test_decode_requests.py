@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.model.decode import Controller
+from scheduler.model.decode import Controller, Node
 from scheduler.model.pod_requests import counts
 from tests.model.as_json import box, pod, read, sidecar
 
@@ -24,6 +24,11 @@ GIB = 2**30
         ("pods", False),
         ("gpu", False),
         ("requests.nvidia.com/gpu", False),
+        ("Example.com/foo", False),
+        ("example.com/a/b", False),
+        ("example.com/-x", False),
+        (f"{'a.' * 120}com/x", True),
+        (f"{'a.' * 121}com/x", False),
     ],
 )
 def test_names_that_count(name: str, *, counted: bool) -> None:
@@ -103,6 +108,15 @@ def test_templates_are_defaulted_as_the_api_server_would() -> None:
     assert isinstance(found, Controller)
     assert found.template.request == {"cpu": 1000, "memory": GIB}
     assert pod({"containers": containers}).request == {"cpu": 1000}
+
+
+def test_allocatable_is_rounded_up_too() -> None:
+    """Also devices in parts; names that do not count are left out, no `pods` is none."""
+    amounts = {"cpu": "1500u", "example.com/x": "1.5", "odd": "1", "pods": "3.5"}
+    found = read("Node", {}, {"allocatable": amounts})
+    assert isinstance(found, Node)
+    assert (found.allocatable, found.slots) == ({"cpu": 2, "example.com/x": 2}, 4)
+    assert read("Node", {}, {}).slots == 0
 
 
 def test_requests_written_as_numbers() -> None:

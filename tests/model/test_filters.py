@@ -24,7 +24,11 @@ from tests.builders import snapshot
 NODES = [f"n{i}" for i in range(6)]
 KEYS = ["zone", "gen", "absent"]
 VALUES = ["a", "b", "7", "007", "12", "1_0", "9223372036854775808", ""]
-TOKENS = ["port:TCP/80", "port:TCP/80@10.0.0.1", "port:TCP/80@::", "port:UDP/80", "apart:x/app=a"]
+FEATURES = ["RestartAllContainersOnContainerExits", "UserNamespacesHostNetworkSupport"]
+TOKENS = [
+    *("port:TCP/80", "port:TCP/80@10.0.0.1", "port:TCP/80@::", "port:UDP/80"),
+    *("disk:ebs/v", "disk:gce-pd/d", "disk:gce-pd:ro/d"),
+]
 
 taints = st.builds(
     Taint,
@@ -65,6 +69,7 @@ shapes = st.builds(
     st.one_of(st.none(), st.lists(terms, max_size=2).map(tuple)),
     st.lists(tolerations, max_size=3).map(tuple),
     st.lists(st.sampled_from(TOKENS), max_size=2, unique=True).map(tuple),
+    st.lists(st.sampled_from(FEATURES), max_size=2, unique=True).map(tuple),
 )
 nodes = st.lists(
     st.builds(
@@ -74,6 +79,7 @@ nodes = st.lists(
         st.lists(taints, max_size=2, unique=True).map(lambda found: tuple(sorted(found))),
         st.dictionaries(st.sampled_from(KEYS[:2]), st.sampled_from(VALUES)),
         st.frozensets(st.sampled_from(TOKENS), max_size=2),
+        st.sampled_from([(), (), tuple(FEATURES), (FEATURES[1],)]),
     ),
     min_size=1,
     max_size=len(NODES),
@@ -84,12 +90,20 @@ def columns(facts: list[NodeFacts]) -> Snapshot:
     """The nodes n0, n1, .. with these facts as a snapshot."""
     names = NODES[: len(facts)]
     each = dict(zip(names, facts, strict=True))
-    return snapshot(
+    snap = snapshot(
         ": " + " ".join(names),
         taints={name: node.taints for name, node in each.items()},
         labels={name: node.labels for name, node in each.items()},
         flags={name: CORDONED if node.cordoned else SETTLING for name, node in each.items()},
         tokens={t: [n for n, node in each.items() if t in node.tokens] for t in TOKENS},
+    )
+    sets = sorted({node.features for node in facts})
+    if sets == [()]:  # there is a column only once some node declares something
+        return snap
+    return replace(
+        snap,
+        features=tuple(sets),
+        feature_set=np.array([sets.index(node.features) for node in facts], np.int32),
     )
 
 
@@ -99,10 +113,7 @@ def test_columns_equal_the_rule_for_one_node(
 ) -> None:
     """Each row's reason is the first refusal of the plain rule, for all rows and for some."""
     snap = columns(facts)
-    wanted = [
-        first_reason(shape, NodeFacts(n, f.cordoned, f.taints, f.labels, f.tokens))
-        for n, f in zip(NODES, facts, strict=False)
-    ]
+    wanted = [first_reason(shape, replace(f, name=n)) for n, f in zip(NODES, facts, strict=False)]
     eligibility = Eligibility(shape)
     codes = eligibility.evaluate(snap)
     assert codes.dtype == np.int16
@@ -192,6 +203,9 @@ def test_comparisons_read_int64_as_go_does() -> None:
     assert [reason(more, labels=at) for at in ({"gen": "007"}, {"gen": "6"}, {"gen": "x"}, {})] == [
         "", *["node affinity"] * 3,
     ]  # fmt: skip
+    longest = "0" * 58 + "12345"  # as long as a label value may be
+    assert parse_int64(longest) == 12345
+    assert parse_int64("0" * 10**6) is None
     assert not parses(Requirement("gen", "Gt", ("x",)))
     assert not parses(Requirement("gen", "Gt", ("-5",)))  # no label value: the API refuses it
 
@@ -207,6 +221,21 @@ def test_host_ports_clash_by_protocol_and_address() -> None:
     assert clash(six, six)
     assert not clash(every, port_token(80, "UDP"))
     assert not clash(every, port_token(8, "TCP"))
+
+
+def test_declared_features() -> None:
+    """A node that declares fewer is counted under the first that it lacks."""
+    shape = Shape((0, 0, 0), features=tuple(FEATURES))
+    snap = snapshot(": n1..3")
+    eligibility = Eligibility(shape)
+    assert [eligibility.reasons[c] for c in eligibility.evaluate(snap)] == [
+        f"feature {FEATURES[0]}"
+    ] * 3
+    sets = ((), ("Another", *FEATURES), (FEATURES[0],))
+    snap = replace(snap, features=sets, feature_set=np.array([2, 1, 0], np.int32))
+    assert [eligibility.reasons[c] for c in eligibility.evaluate(snap)] == [
+        f"feature {FEATURES[1]}", "", f"feature {FEATURES[0]}",
+    ]  # fmt: skip
 
 
 def test_resources_that_are_not_asked_for_are_not_looked_at() -> None:

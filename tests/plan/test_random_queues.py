@@ -33,7 +33,7 @@ SHAPES = (
     builders.shape(cpu=3),
     builders.shape(gpu=1, selector=(("kind", "fast"),)),
     builders.shape(cpu=1, tokens=("port:TCP/80",)),
-    builders.shape(cpu=2, tokens=("port:TCP/80@10.0.0.1", "apart:ns/a")),
+    builders.shape(cpu=2, tokens=("port:TCP/80@10.0.0.1", "disk:ebs/a")),
     builders.shape(
         gpu=1,
         affinity=(Term((Requirement("spine", "NotIn", ("s1",)),)),),

@@ -193,7 +193,7 @@ PLANNED: dict[str, tuple[str, dict[str, Any], dict[str, Any], Cause, str]] = {
         "3 of 4 fit in the whole cluster, 1 short of pods",
     ),
     "one per node": (
-        TWO_SPINES, {"shapes": [builders.shape(gpu=1, tokens=("apart:a",))]}, {"n": 4},
+        TWO_SPINES, {"shapes": [builders.shape(gpu=1, tokens=("disk:ebs/a",))]}, {"n": 4},
         Cause.CAPACITY,
         "3 of 4 fit in the whole cluster, 1 short of nodes",
     ),

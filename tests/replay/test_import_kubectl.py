@@ -333,7 +333,7 @@ def spoil(directory: Path, change: Any) -> Path:
         (lambda c: c["gangs"][0].update(priority=2**40), "<="),
         (lambda c: c["gangs"].append(c["gangs"][0]), "same key"),
         (lambda c: c["nodes"].append(c["nodes"][0]), "same name"),
-        (lambda c: c["nodes"][0]["used"].update(cpu=INT64_MAX + 1), "<="),
+        (lambda c: c["nodes"][0].update(used={"cpu": INT64_MAX + 1}), "<="),
         (lambda c: c["nodes"][0]["allocatable"].update(strange=1), "strange"),
         (lambda c: c["shapes"][0].update(requests=[1]), "no request over"),
         (lambda c: c.update(schema_version=99), "schema_version is 99"),

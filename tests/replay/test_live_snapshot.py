@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from scheduler.model.arrays import I32
+from scheduler.model.availability import lines_of
 from scheduler.model.constraints import Taint
 from scheduler.model.policy import Policy
 from scheduler.model.shape import Shape
@@ -33,6 +34,7 @@ from scheduler.state.gather import Gatherer
 from scheduler.state.lifecycle import GangState
 from tests.state.helpers import ONE_GPU, cache_of, gang, i32, run, spec
 from tests.state.strategies import SHAPES
+from tests.state.test_rules_machine import HIDDEN, rules, whos
 from tests.state.test_state_machine import CacheMachine
 
 T = TypeVar("T")
@@ -41,9 +43,11 @@ T = TypeVar("T")
 def decided(snapshot: Any, pending: Any, policy: Policy) -> list[dict[str, Any]]:
     """A row per gang in the order of decision, and a row per member of each that fits."""
     found = plan(snapshot, pending, policy, 0)
+    lines = lines_of(snapshot, pending, found)
     rows = []
     for g in found.order.tolist():
-        rows.append({"key": pending.key[g], **_gang_row(snapshot, pending, found, g, [])})
+        row = _gang_row(snapshot, pending, found, g, [], lines[g])
+        rows.append({"key": pending.key[g], **row})
         if found.placed[g]:
             rows += _members(snapshot, pending, found, pending.name[g], [], {})
     return rows
@@ -148,6 +152,46 @@ def full_caches(draw: st.DrawFn) -> Cache:
 @given(cache=full_caches())
 def test_what_is_read_back_is_decided_alike(cache: Cache) -> None:
     """Order, verdicts, numbers and every member's node: those of the scheduler itself."""
+    assert live(cache, 100) == offline(cache, 100)
+
+
+@st.composite
+def ruled_caches(draw: st.DrawFn) -> Cache:
+    """Pods on nodes, holds and gangs whose rules mean each other, in two namespaces."""
+    cache = cache_of("s1/l1: n1 n2 | s1/l2: n3 | s2/l1: n4 n5", hidden=HIDDEN)
+    for at in range(1, 6):
+        path = ("s1" if at < 4 else "s2", f"l{1 + (at == 3)}")
+        labels = {"zone": draw(st.sampled_from("ab"))} if draw(st.integers(0, 4)) else {}
+        features = tuple(draw(st.sampled_from(((), ("Quick",)))))
+        cache.upsert_node(spec(f"n{at}", path, labels=labels, features=features))
+    cache.put_namespace("x", {"team": "t"})
+    kinds = [
+        cache.shape(
+            Shape((0, 0, draw(st.integers(0, 2))), rules=draw(rules()),
+                  features=("Quick",) * (not draw(st.integers(0, 4)))),
+            draw(whos),
+        )
+        for _ in range(draw(st.integers(2, 5)))
+    ]  # fmt: skip
+    kind, node = st.sampled_from(kinds), st.integers(1, 5).map(lambda at: f"n{at}")
+    for i, (number, name) in enumerate(draw(st.lists(st.tuples(kind, node), max_size=6))):
+        cache.upsert_pod(f"u{i}", name, number)
+    for key in "abcd":
+        size = draw(st.integers(1, 4))
+        shapes = draw(st.lists(kind, min_size=size, max_size=size))
+        cache.enqueue(
+            gang(key, size, draw(st.integers(1, size)), required=draw(st.integers(-1, 1)),
+                 shape=i32(*shapes) if draw(st.booleans()) else shapes[0])
+        )  # fmt: skip
+        if draw(st.booleans()):
+            cache.hold(key, "x", [draw(node)], i32(shapes[0]), i32(0), 0)
+    return cache
+
+
+@settings(max_examples=200)
+@given(cache=ruled_caches())
+def test_rules_between_pods_are_decided_alike(cache: Cache) -> None:
+    """Whoever is there, waits or is held: with counts per node the plan is the scheduler's own."""
     assert live(cache, 100) == offline(cache, 100)
 
 

@@ -19,9 +19,6 @@ from tests.replay.test_import_kubectl import containers, node, pod, save, statef
 from tests.replay.test_simulate import four_nodes, make
 
 NODES = [node(f"n{i}", f"s{1 + i // 2}", f"l{i}") for i in range(4)]
-SPREAD = {
-    "maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {},
-}  # fmt: skip
 
 
 def trace_dir(tmp_path: Path) -> Path:
@@ -107,11 +104,11 @@ def test_an_incomplete_gang_is_shown_but_not_planned(tmp_path: Path) -> None:
 
 def test_a_rule_that_is_not_checked_is_told(tmp_path: Path) -> None:
     """A plan without a rule of the pod says so, whether the gang fits or not."""
-    small = {**containers(gpu="1"), "topologySpreadConstraints": [SPREAD]}
-    huge = {**containers(gpu="9"), "topologySpreadConstraints": [SPREAD]}
-    directory = snapshot_dir(tmp_path, pod("small", "", small), pod("huge", "", huge))
+    asks = {"resourceClaims": [{"name": "gpu", "resourceClaimName": "mine"}]}
+    directory = snapshot_dir(tmp_path, pod("small", "", {**containers(gpu="1"), **asks}),
+                             pod("huge", "", {**containers(gpu="9"), **asks}))  # fmt: skip
     rows = {row["gang"]: row for row in plan_once(directory, None)}
-    told = "not checked: topologySpreadConstraints"
+    told = "not checked: resourceClaims"
     assert (rows["ns/Pod/small"]["verdict"], rows["ns/Pod/small"]["why"]) == ("fits", told)
     assert rows["ns/Pod/huge"]["why"].startswith(f"{told}; 0 of 1 fit")
     assert plan_once(directory, "ns/Pod/huge") == [rows["ns/Pod/huge"]]
@@ -126,7 +123,25 @@ def test_rows_of_all_kinds_have_the_same_columns(
     rows = plan_once(directory, None)
     assert len(rows) == 3
     assert {tuple(row) for row in rows} == {
-        ("gang", "members", "placed", "verdict", "domain", "spines", "leaves", "why")
+        ("gang", "members", "placed", "verdict", "domain", "spines", "leaves", "why", "available")
     }
     assert cli.main(["plan", "--snapshot", str(directory), "-o", "json"]) == 0
     assert json.loads(capsys.readouterr().out) == rows
+
+
+def test_kube_scheduler_s_words_stand_beside_ours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In JSON under a key of their own; in the table behind our sentence, in one column."""
+    items = [*members("fit", 1, 1, gpu="8"), pod("huge", "", containers(gpu="9"))]
+    directory = snapshot_dir(tmp_path, *items)
+    rows = {row["gang"]: row for row in plan_once(directory, None)}
+    nodes = len(NODES)
+    line = f"0/{nodes} nodes are available: "
+    assert rows["ns/StatefulSet/fit"]["available"] == ""
+    assert rows["ns/Pod/huge"]["available"].startswith(line)
+    assert "Insufficient nvidia.com/gpu" in rows["ns/Pod/huge"]["available"]
+    assert cli.main(["plan", "--snapshot", str(directory)]) == 0
+    printed = capsys.readouterr().out
+    assert f"{rows['ns/Pod/huge']['why']}. {line}" in printed
+    assert "available" not in printed.splitlines()[0]

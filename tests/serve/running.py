@@ -13,10 +13,11 @@ from scheduler.metrics import Metrics
 from scheduler.model.policy import Policy
 from scheduler.replay.cluster_file import ProfileEntry
 from scheduler.replay.live_snapshot import live_files
-from scheduler.serve.live import BinderNumbers, LiveAnswers, Sight, Watch
+from scheduler.serve.live import BinderNumbers, LiveAnswers, Sight, Watch, chosen
 from scheduler.serve.protocol import Loop, NoAnswerError
 from scheduler.serve.server import Server
 from scheduler.serve.views import Scene
+from scheduler.state.availability import Availability
 from scheduler.state.cache import Cache
 from scheduler.state.verdicts import Verdicts
 from tests.state.roster_helpers import Desk, controller, sighting
@@ -44,14 +45,19 @@ class Here:
 class Running:
     """Cache, roster, verdicts and engine; binds are sent nowhere."""
 
-    def __init__(self, text: str = CLUSTER) -> None:
-        self.desk = Desk(text)
+    def __init__(self, text: str = CLUSTER, desk: Desk | None = None) -> None:
+        self.desk = desk or Desk(text)
+        self.schedulers = self.desk.roster.wishes.schedulers or ("muster",)
         self.cache, self.roster = self.desk.cache, self.desk.roster
         self.verdicts, self.metrics, self.loop = Verdicts(), Metrics(), Here()
+        self.availability = Availability(self.cache)
         self.clock = ManualClock(100 * SECOND)
         self.worry = ""
         self.watches = [Watch("Node", synced=True, lag_us=2 * SECOND)]
-        self.engine = Engine(self.cache, Policy(), self.clock, self, self, self.verdicts)
+        others = [Policy() for _ in self.schedulers[1:]]
+        self.engine = Engine(
+            self.cache, Policy(), self.clock, self, self, self.verdicts, others=others
+        )
         self.answers = LiveAnswers(self.loop, self.sight, self.metrics, self.snapshot)
 
     # the engine's ends
@@ -81,21 +87,26 @@ class Running:
     def cycle(self, after_us: int = SECOND) -> None:
         """Time passes, and one cycle."""
         self.clock.advance(after_us)
-        self.engine.cycle()
+        for profile in range(len(self.schedulers)):
+            self.engine.cycle(profile)
 
-    def bind(self, name: str, ranks: range) -> None:
+    def bind(self, name: str, ranks: range, **pod: Any) -> None:
         """The watch shows members where they were assumed."""
         record = self.cache.book.get(name)
         pods = self.cache.book.pods
         at = dict(zip(pods.rank[record.slots].tolist(), pods.nid[record.slots].tolist(),
                       strict=True))  # fmt: skip
         for rank in ranks:
-            self.pod(f"{name}-{rank}", name, node=self.cache.nodes.names[at[rank]])
+            self.pod(f"{name}-{rank}", name, node=self.cache.nodes.names[at[rank]], **pod)
 
     # what is shown
 
     def scene(self) -> Scene:
-        return Scene(self.cache, self.roster, self.verdicts, self.clock.now_us(), self.unsettled)
+        return Scene(self.cache, self.roster, self.verdicts, self.clock.now_us(), self.unsettled,
+                     self.schedulers, self.line)  # fmt: skip
+
+    def line(self, key: str, /, *, must: bool = False) -> str:
+        return self.availability.of(key, self.clock.now_us(), must=must)
 
     def unsettled(self, key: str) -> int:
         record = self.cache.book.find(key)
@@ -105,9 +116,10 @@ class Running:
         numbers = BinderNumbers(5, 32, 64, self.worry)
         return Sight(self.scene(), self.roster, self.watches, numbers, self.verdicts.cycles)
 
-    def snapshot(self, loop: Loop) -> Iterator[tuple[str, bytes]]:
-        entry = ProfileEntry(scheduler_name="muster")
-        return live_files(loop.ask, self.cache, self.roster, self.clock.now_us, entry)
+    def snapshot(self, loop: Loop, scheduler: str) -> Iterator[tuple[str, bytes]]:
+        number = chosen(self.schedulers, scheduler)
+        entry = ProfileEntry(scheduler_name=self.schedulers[number])
+        return live_files(loop.ask, self.cache, self.roster, self.clock.now_us, entry, number)
 
     @contextmanager
     def serving(self) -> Iterator[str]:

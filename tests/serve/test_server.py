@@ -175,7 +175,8 @@ def test_a_snapshot_that_fails_midway_is_cut_off(monkeypatch: pytest.MonkeyPatch
     """No error page inside the tar: the client misses its end."""
     running = busy()
 
-    def half() -> Iterator[tuple[str, bytes]]:
+    def half(scheduler: str) -> Iterator[tuple[str, bytes]]:
+        assert scheduler == ""
         yield "cluster.json", b"{}"
         raise ZeroDivisionError
 

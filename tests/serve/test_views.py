@@ -268,3 +268,13 @@ def test_a_watch_that_fails_for_long_makes_it_unready() -> None:
     ):
         running.watches = [watch]
         assert running.answers.ready()[0].ok == ok
+
+
+def test_a_rejected_gang_has_kube_scheduler_s_line_beside_the_sentence(running: Running) -> None:
+    """In rows and in explain; nobody else has one."""
+    line = "5/7 nodes are available to a single member: 2 Insufficient nvidia.com/gpu."
+    rows = {each["gang"]: each["available"] for each in running.answers.gangs()}
+    assert {name for name, text in rows.items() if text} == {"ns/StatefulSet/huge"}
+    assert rows["ns/StatefulSet/huge"] == line
+    assert running.answers.explain("ns/StatefulSet/huge")["available"] == line
+    assert running.answers.explain("ns/StatefulSet/part")["available"] == ""

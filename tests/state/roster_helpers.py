@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from scheduler.plan import plan
 from scheduler.state.cache import Cache
 from scheduler.state.invariants import check_invariants
 from scheduler.state.members import NONE
+from scheduler.state.nodes import Level as NodeLevel
 from scheduler.state.roster import Roster
 from scheduler.state.roster_check import check_roster
 from scheduler.state.sighting import Sighting
@@ -50,9 +52,15 @@ def sighting(name: str, owner: str = "", kind: str = "StatefulSet", **rest: Any)
 class Desk:
     """A roster, its cache, and what the binder was told of lost members."""
 
-    def __init__(self, text: str = CLUSTER, gather_max_us: int = 10 * SECOND) -> None:
-        self.cache: Cache = cache_of(text)
-        self.roster = Roster(self.cache, LEVELS, gather_max_us=gather_max_us)
+    def __init__(
+        self, text: str = CLUSTER, gather_max_us: int = 10 * SECOND, *,
+        others: Sequence[tuple[Level, ...]] = (), schedulers: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        trees = [[NodeLevel(each.name, each.label) for each in levels] for levels in others]
+        self.cache: Cache = cache_of(text, others=trees)
+        self.roster = Roster(
+            self.cache, LEVELS, gather_max_us=gather_max_us, others=others, schedulers=schedulers
+        )
         self.lost: list[tuple[str, int]] = []
         self.roster.on_lost = lambda key, ranks: self.lost.extend(
             (key, rank) for rank in ranks.tolist()

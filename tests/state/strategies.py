@@ -19,7 +19,7 @@ LIMITS = HoldLimits(term_us=20, longest_us=50, per_namespace=3, total=4)
 SHAPES = (
     Shape((100, 0, 1)),
     Shape((0, 10, 2), tolerations=(Toleration(key="gpu", operator="Exists"),)),
-    Shape((0, 0, 1), tokens=("apart:default/app=a",)),
+    Shape((0, 0, 1), tokens=("disk:ebs/a",)),
     Shape((50, 0, 0), selector=(("zone", "a"),), tokens=("port:TCP/80",)),
     Shape((0, 0, 0)),
 )

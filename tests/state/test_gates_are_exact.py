@@ -25,7 +25,7 @@ SHAPES = (
     Shape((0, 0, 1)),
     Shape((0, 0, 3)),
     Shape((2, 0, 1)),
-    Shape((0, 0, 1), tokens=("apart:a",)),
+    Shape((0, 0, 1), tokens=("disk:ebs/a",)),
 )
 NODES = [
     NodeSpec(f"n{i}", (8, 0, 4 if i % 3 else 2), labels={"s": f"s{i // 4}", "l": f"l{i // 2}"})

@@ -1,9 +1,11 @@
 """kube-scheduler's filters over columns: which nodes may take a shape, and why not.
 
-Static filters (cordon, taints, node selector and affinity, tokens taken on a node) are
-evaluated once per distinct value and gathered over rows; a node is counted under the first one
-that refuses it, in `ORDER`. Resources and pod slots are integer capacities: the capacity kernel
-computes them, `resources.py` and `slots.py` hold the rule for one node. One more filter is one
+Static filters (cordon, taints, node selector and affinity, tokens taken on a node, declared
+features) are evaluated once per distinct value and gathered over rows; a node is counted under
+the first one that refuses it, in `ORDER`. Resources and pod slots are integer capacities: the
+capacity kernel computes them, `resources.py` and `slots.py` hold the rule for one node. Rules
+between pods have modules of their own (`spread.py`, `pod_affinity.py`); `default_order.py` asks
+everything as kube-scheduler does, in its words. One more filter is one
 more module with a class like `Filter`, and its place in `ORDER`.
 """
 
@@ -14,6 +16,7 @@ import numpy as np
 from scheduler.model.arrays import I16, I32
 from scheduler.model.filters.columns import Filter, NodeColumns, Reasons, row_count
 from scheduler.model.filters.cordon import CordonFilter
+from scheduler.model.filters.declared_features import FeatureFilter
 from scheduler.model.filters.node_affinity import AffinityFilter, SelectorFilter
 from scheduler.model.filters.taints import TaintFilter
 from scheduler.model.filters.tokens import TokenFilter
@@ -27,6 +30,7 @@ ORDER: tuple[Filter, ...] = (
     SelectorFilter(),
     AffinityFilter(),
     TokenFilter(),
+    FeatureFilter(),
 )
 """Static filters in the order in which they are asked, and in which reasons are counted."""
 

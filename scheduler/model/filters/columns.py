@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from scheduler.model.arrays import I16, I32, U8
+from scheduler.model.arrays import I16, I32, I64, U8
 from scheduler.model.constraints import Taint
+from scheduler.model.resources import ResourceOrder
 from scheduler.model.shape import Shape
 from scheduler.model.snapshot import LabelColumn
 
@@ -43,6 +44,34 @@ class NodeColumns(Protocol):
     @property
     def tokens(self) -> Mapping[str, I32]:
         """Token -> rows where it is taken."""
+
+    @property
+    def features(self) -> tuple[tuple[str, ...], ...]:
+        """Distinct sets of declared features."""
+
+    @property
+    def feature_set(self) -> I32:
+        """[N] index into features; empty = 0 everywhere."""
+
+
+class ClusterColumns(NodeColumns, Protocol):
+    """What is left on the nodes, besides. R resources, N rows."""
+
+    @property
+    def resources(self) -> ResourceOrder:
+        """Names of the R resources."""
+
+    @property
+    def allocatable(self) -> I64:
+        """[R, N]"""
+
+    @property
+    def free(self) -> I64:
+        """[R, N]; negative where a node is overcommitted."""
+
+    @property
+    def slots(self) -> I64:
+        """[N] free pod slots; negative where overcommitted."""
 
 
 class Reasons:

@@ -28,8 +28,9 @@ _VALUE = re.compile(r"(?:[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _PREFIX = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 _LONGEST_PREFIX = 253
-_LONGEST_NUMBER = 40
-"""Leading zeros are allowed; Python would take minutes over a number of a million digits."""
+_LONGEST_NUMBER = 64
+"""No label value is longer. Leading zeros are allowed; Python would take minutes over a number of
+a million digits."""
 
 
 def selector_reason(key: str, value: str) -> str:
@@ -77,6 +78,26 @@ def parses(requirement: Requirement) -> bool:
 def field_parses(requirement: Requirement) -> bool:
     """The same for `matchFields`: In or NotIn with exactly one value."""
     return requirement.operator in ("In", "NotIn") and len(requirement.values) == 1
+
+
+def named_nodes(terms: Sequence[Term] | None) -> frozenset[str] | None:
+    """Names of the nodes that required affinity leaves over by name alone; None = no bound.
+
+    They are a bound only if every term names nodes with `metadata.name In`. Empty: the names of
+    each term contradict one another (plugins/nodeaffinity, PreFilter). Other requirements are
+    not looked at.
+    """
+    found: frozenset[str] = frozenset()
+    for term in terms or ():
+        listed = [
+            frozenset(each.values)
+            for each in term.fields
+            if each.key == NAME_FIELD and each.operator == "In"
+        ]
+        if not listed:
+            return None
+        found |= frozenset.intersection(*listed)
+    return found if terms else None
 
 
 def _table(requirement: Requirement, values: Sequence[str]) -> Mask:

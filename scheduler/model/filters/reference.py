@@ -1,24 +1,39 @@
-"""The static filters for one node, written down plainly: the definition that columns must match."""
+"""The filters for one node, written down plainly: the definition that columns must match."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from scheduler.model.constraints import Requirement, Taint, Term
-from scheduler.model.filters import cordon, node_affinity, taints, tokens
+from scheduler.model.filters import (
+    cordon,
+    declared_features,
+    default_order,
+    node_affinity,
+    taints,
+    tokens,
+)
+from scheduler.model.filters.default_order import Code, Member, Verdict
+from scheduler.model.resources import ResourceOrder
 from scheduler.model.shape import Shape
 
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:
-    """What the static filters look at on one node."""
+    """What filters look at on one node, other nodes apart."""
 
     name: str
     cordoned: bool = False
     taints: tuple[Taint, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     tokens: frozenset[str] = frozenset()
+    features: tuple[str, ...] = ()
+    allocatable: tuple[int, ...] = ()
+    free: tuple[int, ...] = ()
+    """Allocatable less what its pods take."""
+    slots: int = 110
+    """Pods that it takes besides those it has."""
 
 
 def first_reason(shape: Shape, node: NodeFacts) -> str:
@@ -37,7 +52,85 @@ def first_reason(shape: Shape, node: NodeFacts) -> str:
     for wanted in shape.tokens:
         if any(tokens.clash(wanted, held) for held in node.tokens):
             return tokens.token_reason(wanted)
+    for feature in shape.features:
+        if feature not in node.features:
+            return declared_features.feature_reason(feature)
     return ""
+
+
+def first_verdict(
+    shape: Shape,
+    node: NodeFacts,
+    order: ResourceOrder,
+    member: Member = default_order.ANYBODY,
+    between: Callable[[], Verdict | None] = lambda: None,
+) -> Verdict | None:
+    """What kube-scheduler says of `node`: its first plugin that refuses, or None.
+
+    between: what the rules between pods say, if they are asked. Volumes are left out.
+    """
+    refused = _refused_by_itself(shape, node, member)
+    if refused is not None:
+        return refused
+    clashes = {
+        wanted.partition(":")[0]
+        for wanted in shape.tokens
+        for held in node.tokens
+        if tokens.clash(wanted, held)
+    }
+    if "port" in clashes:
+        return default_order.PORTS
+    lacking = _lacking(shape, node, order)
+    if lacking is not None:
+        return lacking
+    if "disk" in clashes:
+        return default_order.NO_DISK
+    missing = not set(shape.features) <= set(node.features)
+    return between() or (default_order.NO_FEATURE if missing else None)
+
+
+def _refused_by_itself(shape: Shape, node: NodeFacts, member: Member) -> Verdict | None:
+    """The plugins that look at nothing but what is written on the node."""
+    pins = member.pins if member.pins is not None else pinned(shape.affinity)
+    if pins is not None and node.name not in pins:
+        return default_order.CUT_OFF
+    if node.cordoned and not taints.tolerated(cordon.CORDON_TAINT, shape.tolerations):
+        return default_order.UNSCHEDULABLE
+    if member.node_name not in ("", node.name):
+        return default_order.OTHER_NAME
+    hard = [taint for taint in node.taints if taint.effect in ("NoSchedule", "NoExecute")]
+    if not all(taints.tolerated(taint, shape.tolerations) for taint in hard):
+        return default_order.TAINTED
+    if any(node.labels.get(key) != value for key, value in shape.selector):
+        return default_order.MISMATCH
+    if shape.affinity is not None and not any(term_admits(t, node) for t in shape.affinity):
+        return default_order.MISMATCH
+    return None
+
+
+def _lacking(shape: Shape, node: NodeFacts, order: ResourceOrder) -> Verdict | None:
+    found = ["Too many pods"] if node.slots <= 0 else []
+    code = Code.UNSCHEDULABLE
+    each = zip(order.names, shape.requests, node.free, node.allocatable, strict=True)
+    for name, asked, free, allocatable in each:
+        if asked > 0 and asked > free:
+            found.append(f"Insufficient {name}")
+            if asked > allocatable:
+                code = Code.UNRESOLVABLE
+    return Verdict("NodeResourcesFit", code, tuple(found)) if found else None
+
+
+def pinned(terms: tuple[Term, ...] | None) -> set[str] | None:
+    """Nodes that required affinity names, if each of its terms names some; None = any."""
+    if not terms:
+        return None
+    names: set[str] = set()
+    for term in terms:
+        lists = [f.values for f in term.fields if (f.key, f.operator) == ("metadata.name", "In")]
+        if not lists:
+            return None
+        names |= {name for name in lists[0] if all(name in other for other in lists)}
+    return names
 
 
 def term_admits(term: Term, node: NodeFacts) -> bool:

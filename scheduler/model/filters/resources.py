@@ -29,3 +29,10 @@ def reason(resource: str) -> str:
 def reasons(free: Sequence[int], request: Sequence[int], order: ResourceOrder) -> list[str]:
     """All reasons of one node, in resource order; empty if it fits."""
     return [reason(order.names[r]) for r in short_of(free, request)]
+
+
+def hopeless(allocatable: Sequence[int], free: Sequence[int], request: Sequence[int]) -> bool:
+    """Whether the node is too small as such: it runs out of a resource of which it never had
+    enough, so that making room would not help.
+    """
+    return any(request[r] > allocatable[r] for r in short_of(free, request))

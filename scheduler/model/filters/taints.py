@@ -32,12 +32,28 @@ def tolerated(taint: Taint, tolerations: Sequence[Toleration]) -> bool:
     return any(matches(toleration, taint) for toleration in tolerations)
 
 
-def untolerated(taints: Sequence[Taint], tolerations: Sequence[Toleration]) -> Taint | None:
-    """The first taint, as the node lists them, that keeps the pod away; None if none does."""
-    for taint in taints:
-        if taint.effect in _HARD and not tolerated(taint, tolerations):
-            return taint
-    return None
+class Tolerances:
+    """Tolerations by key: many sets of taints are held against the same few or many of them."""
+
+    __slots__ = ("_by_key",)
+
+    def __init__(self, tolerations: Sequence[Toleration]) -> None:
+        self._by_key: dict[str, list[Toleration]] = {}
+        for each in tolerations:
+            self._by_key.setdefault(each.key, []).append(each)
+
+    def cover(self, taint: Taint) -> bool:
+        """Whether any of them covers `taint`: one of its key, or of no key."""
+        of_key = self._by_key.get(taint.key, ())
+        anyone = self._by_key.get("", ()) if taint.key else ()
+        return tolerated(taint, of_key) or tolerated(taint, anyone)
+
+    def first_missing(self, taints: Sequence[Taint]) -> Taint | None:
+        """The first taint, as the node lists them, that keeps the pod away; None if none does."""
+        for taint in taints:
+            if taint.effect in _HARD and not self.cover(taint):
+                return taint
+        return None
 
 
 def reason(taint: Taint) -> str:
@@ -52,7 +68,8 @@ class TaintFilter:
         self, shape: Shape, nodes: NodeColumns, rows: I32 | None, reasons: Reasons
     ) -> I16 | None:
         """See `Filter.verdict`."""
-        found = [untolerated(taints, shape.tolerations) for taints in nodes.taint_sets]
+        tolerances = Tolerances(shape.tolerations)
+        found = [tolerances.first_missing(taints) for taints in nodes.taint_sets]
         if not any(found):
             return None
         codes = np.array([reasons.code(reason(t)) if t else 0 for t in found], np.int16)

@@ -1,12 +1,6 @@
-"""NodePorts, and required anti-affinity to itself on nodes: what a node gives to one pod only.
+"""NodePorts, inline disks of VolumeRestrictions: what a node gives to one pod only.
 
-A token is taken by the pod whose shape names it (`Shape.tokens`):
-    port:TCP/8080            a host port on every address (hostIP empty or 0.0.0.0)
-    port:TCP/8080@10.0.0.1   a host port on one address (`::` is an address, not a wildcard)
-    apart:NAMESPACE/SELECTOR pods that keep apart from pods like themselves
-Two ports clash if port and protocol are equal and either is on every address, or both are on
-the same one; other tokens clash with themselves. Source: plugins/nodeports/node_ports.go and
-HostPortInfo (1.36).
+What tokens look like and which of them clash is said in `scheduler/model/tokens.py`.
 """
 
 from __future__ import annotations
@@ -18,45 +12,33 @@ import numpy as np
 from scheduler.model.arrays import I16, I32
 from scheduler.model.filters.columns import NodeColumns, Reasons, at_rows
 from scheduler.model.shape import Shape
+from scheduler.model.tokens import (
+    DISK,
+    PORT,
+    clash,
+    disk_rivals,
+    port_token,
+    rivals,
+    token_reason,
+)
 
-PORT = "port:"
-APART = "apart:"
-_WILDCARDS = ("", "0.0.0.0")  # noqa: S104  (a value of hostIP to compare with, not an address)
-
-
-def port_token(port: int, protocol: str = "", host_ip: str = "") -> str:
-    """The token of one host port; an empty protocol is TCP."""
-    token = f"{PORT}{protocol or 'TCP'}/{port}"
-    return token if host_ip in _WILDCARDS else f"{token}@{host_ip}"
-
-
-def apart_token(namespace: str, selector: str) -> str:
-    """The token of pods in `namespace` (`*` = all) that avoid nodes with pods of `selector`."""
-    return f"{APART}{namespace}/{selector}"
-
-
-def clash(wanted: str, taken: str) -> bool:
-    """Whether a node where `taken` is taken refuses `wanted`."""
-    if wanted == taken:
-        return True
-    if not wanted.startswith(PORT) or not taken.startswith(PORT):
-        return False
-    port, _, address = wanted.partition("@")
-    other_port, _, other_address = taken.partition("@")
-    return port == other_port and not (address and other_address)
+__all__ = [
+    "PORT",
+    "TokenFilter",
+    "clash",
+    "port_token",
+    "token_reason",
+    "where_taken",
+]
 
 
-def token_reason(token: str) -> str:
-    """How a node that has already given `token` away is counted."""
-    kind, _, what = token.partition(":")
-    return f"host port {what} in use" if kind == "port" else "a member of the gang is there"
-
-
-def _where_taken(wanted: str, tokens: Mapping[str, I32]) -> list[I32]:
+def where_taken(wanted: str, tokens: Mapping[str, I32]) -> list[I32]:
     """Rows of all tokens that clash with `wanted`."""
-    if not wanted.startswith(PORT):  # one look-up: every gang may have a token of its own
-        return [tokens[wanted]] if wanted in tokens else []
-    return [where for token, where in tokens.items() if clash(wanted, token)]
+    if wanted.startswith(PORT):
+        return [tokens[token] for token in rivals(wanted, tokens)]
+    # Look-ups, no scan: every gang may have tokens of its own.
+    held = disk_rivals(wanted) if wanted.startswith(DISK) else (wanted,)
+    return [tokens[token] for token in held if token in tokens]
 
 
 class TokenFilter:
@@ -68,7 +50,7 @@ class TokenFilter:
         """See `Filter.verdict`."""
         codes: I16 | None = None
         for wanted in shape.tokens:
-            held = _where_taken(wanted, nodes.tokens)
+            held = where_taken(wanted, nodes.tokens)
             if not held:
                 continue
             code = reasons.code(token_reason(wanted))

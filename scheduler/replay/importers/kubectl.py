@@ -1,9 +1,10 @@
-"""A live cluster, from `kubectl get nodes,pods,statefulsets,jobs,replicasets,pvc -A -o json`.
+"""A live cluster, from a dump of its nodes, pods and what owns them (see COMMAND).
 
 The trace holds the nodes and the gangs that wait; run times are unknown and 0. Pods on nodes
 (of every scheduler) are folded into what is used there, and so is a waiting pod that is pinned
-to one node by name. Every waiting pod counts, whichever scheduler it names: the question is
-where Muster would put it. PersistentVolumes are read too where the dump has them (add `pv`).
+to one node by name; rules between pods count them. Every waiting pod counts, whichever scheduler
+it names: the question is where Muster would put it. PersistentVolumes are read too where the
+dump has them (add `pv`).
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ from scheduler.model.resources import GPU, ResourceOrder
 from scheduler.model.wishes import Level
 from scheduler.replay.cluster_file import SCHEMA_VERSION, ClusterFile, NodeEntry
 from scheduler.replay.cluster_trace import trace_of
-from scheduler.replay.importers.kubectl_gangs import Dump, WaitingGangs, seat_of
+from scheduler.replay.importers.kubectl_dump import Dump, seat_of
+from scheduler.replay.importers.kubectl_gangs import WaitingGangs
 from scheduler.replay.importers.levels import detect_levels
 from scheduler.replay.trace import Trace
 
-COMMAND = "kubectl get nodes,pods,statefulsets,jobs,replicasets,pvc -A -o json"
+COMMAND = "kubectl get nodes,pods,statefulsets,jobs,replicasets,pvc,namespaces -A -o json"
 _MOST_AMOUNT = 2**53
 _MOST_COUNT = 10**6
 """Limits of nodes.csv and gangs.csv, far above any machine: more is a slip of a unit."""
@@ -51,6 +53,7 @@ _READERS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "Job": ("controllers", decode.decode_job),
     "PersistentVolumeClaim": ("claims", decode.decode_claim),
     "PersistentVolume": ("disks", decode.decode_volume),
+    "Namespace": ("namespaces", lambda found: found.metadata),
 }
 
 
@@ -158,6 +161,7 @@ def _node_entries(
             cordoned=node.unschedulable,
             allocatable=dict(sorted(node.allocatable.items())),
             slots=node.slots,
+            features=list(node.features),
         )
         for node in nodes
     }

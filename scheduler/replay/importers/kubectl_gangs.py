@@ -4,41 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from scheduler.model.constraints import Term
-from scheduler.model.decode import Claim, Controller, Disk, Node, ObjectError, Pod
+from scheduler.model.decode import Pod
 from scheduler.model.filters.node_affinity import affinity_mask
 from scheduler.model.gangs import Gang, find_gangs
 from scheduler.model.names import natural_key
 from scheduler.model.pending import NO_PIN
 from scheduler.model.resources import ResourceOrder
-from scheduler.model.shape import Shape
 from scheduler.model.snapshot import Snapshot
 from scheduler.model.wishes import Level
 from scheduler.replay.cluster_file import ClusterFile, GangEntry
+from scheduler.replay.importers.kubectl_dump import Dump, seat_of
+from scheduler.replay.importers.kubectl_rules import RuledPods
 from scheduler.replay.snapshot_dir import snapshot_of
 
-
-@dataclass(slots=True)
-class Dump:
-    """Decoded objects of a dump, and what could not be read of it."""
-
-    nodes: list[Node] = field(default_factory=list)
-    pods: list[Pod] = field(default_factory=list)
-    controllers: list[Controller] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
-    disks: list[Disk] = field(default_factory=list)
-    problems: list[ObjectError] = field(default_factory=list)
-
-
-def seat_of(pod: Pod) -> str:
-    """Node that a pod counts on: its own, or the only one a waiting pod may use."""
-    if pod.node or pod.pins is None or len(pod.pins) != 1:
-        return pod.node
-    return pod.pins[0]
+VOLUMES = "zones and limits of volumes"
+UNBOUND = "claims without a volume"
+"""Rules that are not checked here; a running scheduler checks, or waits."""
 
 
 class WaitingGangs:
@@ -49,13 +34,12 @@ class WaitingGangs:
     ) -> None:
         self.pods = dump.pods
         self.controllers = dump.controllers
-        self.order = order
         self.file = file
         self.dropped = dropped
         self.claims = {claim.key: claim for claim in dump.claims}
         self.disks = {disk.name: disk for disk in dump.disks}
         self.snapshot: Snapshot = snapshot_of(file)
-        self.shapes: dict[Shape, int] = {}
+        self.ruled = RuledPods(dump, order)
         self.pins: dict[tuple[str, ...], int] = {}
         self.reach: dict[str, frozenset[str] | None] = {}
         """Volume -> nodes that can reach it, None = all."""
@@ -71,7 +55,7 @@ class WaitingGangs:
         if orphans:
             self.dropped["pod without its controller"] += orphans
             self.file.notes.append(f"{orphans} waiting pods name a controller that is not here")
-        self.file.shapes = list(self.shapes)
+        self.ruled.settle(self.file)
         self.file.pins = [list(names) for names in self.pins]
 
     def _entry(self, gang: Gang, levels: tuple[Level, ...]) -> GangEntry | None:
@@ -110,28 +94,33 @@ class WaitingGangs:
             bound={node: count for node, count in sorted(seats.items()) if node},
             pods=[waiting[rank].name if rank in waiting else "" for rank in ranks],
             ranks=ranks,
-            shapes=[self._shape(pod) for pod in pods],
+            shapes=[self.ruled.waits(pod) for pod in pods],
             pins=[self._pin(gang, pod) for pod in pods],
             unsupported=unsupported,
         )
 
     def _unchecked(self, gang: Gang, pods: Sequence[Pod]) -> list[str]:
         """Rules that nobody checks for these pods, noted with what was wrong with the gang."""
-        rules = sorted({rule for pod in pods for rule in pod.unsupported})
+        rules = sorted({rule for pod in pods for rule in (*pod.unsupported, *self._volumes(pod))})
         unmet = gang.wishes.unmet
         unchecked = [f"{rule} is not checked" for rule in rules]
         texts = (*gang.problems, *unmet, *unchecked)
         self.file.notes += [f"{gang.name}: {text}" for text in texts]
         return [*unmet, *rules]
 
+    def _volumes(self, pod: Pod) -> list[str]:
+        """What kube-scheduler would ask of the claims that a pod mounts."""
+        if not pod.claims:
+            return []
+        found = [self.claims.get(f"{pod.namespace}/{name}") for name in pod.claims]
+        unbound = any(claim is not None and not claim.volume for claim in found)
+        return [VOLUMES, UNBOUND] if unbound else [VOLUMES]
+
     def _later(self, gang: Gang, rank: int) -> Pod:
         """A member that the controller has not created yet."""
         if gang.controller is None:
             raise AssertionError(f"{gang.name}: rank {rank} has no pod")
         return gang.controller.template
-
-    def _shape(self, pod: Pod) -> int:
-        return self.shapes.setdefault(pod.shape_in(self.order), len(self.shapes))
 
     def _pin(self, gang: Gang, pod: Pod) -> int:
         allowed = None if pod.pins is None else frozenset(pod.pins)
