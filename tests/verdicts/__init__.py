@@ -1,0 +1,1 @@
+"""Muster's filters against kube-scheduler's own code, case by case."""
