@@ -25,7 +25,7 @@ from scheduler.errors import BadInputError
 from scheduler.kube.node_memo import NodeMemo
 from scheduler.kube.pod_memo import PodMemo, Reading
 from scheduler.model.arrays import I64
-from scheduler.model.decode import ObjectError
+from scheduler.model.decode import FINISHED, ObjectError
 from scheduler.model.filters import default_order
 from scheduler.model.filters.default_order import Code, Member, Verdict
 from scheduler.model.filters.device_claims import NOT_ALLOCATED, unmade_claim
@@ -48,7 +48,6 @@ EVERY_NODE = "*"
 """Stands for all nodes where a pod is refused as such."""
 UNREADABLE = "rules that cannot be read"
 NO_NODES = Verdict("", Code.UNSCHEDULABLE, ("no nodes available to schedule pods",))
-_FINISHED = ("Succeeded", "Failed")
 _ASKS = "asks"
 _PROMISED = "promised:"
 """The mark of promised pods in the namespace of the pod that asks."""
@@ -124,7 +123,7 @@ class _World:
                 case other:
                     self.storage.put(stored(other))
         self.running = [
-            each for each in case.pods if each.spec.node_name and each.status.phase not in _FINISHED
+            each for each in case.pods if each.spec.node_name and each.status.phase not in FINISHED
         ]
 
     def judge(self, pod: PodObject) -> Answer:
@@ -162,7 +161,7 @@ class _World:
         found: dict[str, list[PodObject]] = {}
         for each in self.case.pods:
             node = each.status.nominated_node_name
-            if not node or each.spec.node_name or each.status.phase in _FINISHED:
+            if not node or each.spec.node_name or each.status.phase in FINISHED:
                 continue
             ahead = (each.spec.priority or 0) >= (pod.spec.priority or 0)
             if ahead and each.metadata.uid != pod.metadata.uid and self.gate(each) is None:

@@ -27,6 +27,8 @@ from scheduler.kube.pod_memo import PodMemo, claims_of
 from scheduler.kube.resources import PODS, Resource
 from scheduler.kube.volume_intake import Seat, VolumeIntake
 from scheduler.model.decode import (
+    DEFAULT_SCHEDULER,
+    FINISHED,
     Controller,
     ObjectError,
     Owner,
@@ -61,8 +63,6 @@ MOST_PRIORITY = 2**31 - 1
 """The API server admits no more."""
 TOLD_AT_MOST = 16_384
 """Reports that are remembered so as not to be repeated."""
-_FINISHED = ("Succeeded", "Failed")
-_DEFAULT_SCHEDULER = "default-scheduler"
 
 Report = Callable[[str, str, str, str], None]
 """(kind, namespace/name, uid, what is wrong); name and uid are empty where they are not known."""
@@ -183,7 +183,7 @@ class Intake:
         if not meta.uid or not meta.name:
             self._tell("Pod", meta, "metadata.uid or metadata.name is missing")
             return
-        profile = self._profiles.get(spec.scheduler_name or _DEFAULT_SCHEDULER)
+        profile = self._profiles.get(spec.scheduler_name or DEFAULT_SCHEDULER)
         ours = profile is not None
         volumes = self.volumes.seen(pod, _seat(pod, ours=ours))
         promised = not (ours or spec.node_name)
@@ -201,7 +201,7 @@ class Intake:
             meta.annotations or {},
             node=spec.node_name or "",
             ours=ours,
-            finished=status.phase in _FINISHED,
+            finished=status.phase in FINISHED,
             deleting=meta.deletion_timestamp is not None,
             gated=bool(spec.scheduling_gates),
             ready=ready,
@@ -277,10 +277,13 @@ def _with(rules: tuple[str, ...], *more: str) -> tuple[str, ...]:
 
 def _seat(pod: PodObject, *, ours: bool) -> Seat:
     """Where a pod is, as far as volumes care; one that has ended, or never begins, is nowhere."""
-    over = pod.status.phase in _FINISHED
+    over = pod.status.phase in FINISHED
     gated = bool(pod.spec.scheduling_gates)
     waits = ours and not (over or gated or pod.metadata.deletion_timestamp is not None)
-    return Seat("" if over else pod.spec.node_name or "", ours=waits)
+    node = pod.spec.node_name or _promised(
+        pod.status.nominated_node_name, pod.spec.node_name, ours=ours
+    )
+    return Seat("" if over else node, ours=waits)
 
 
 def _promised(nominated: str | None, node: str | None, *, ours: bool) -> str:

@@ -38,7 +38,10 @@ from scheduler.model.shape import Shape
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_FINISHED = ("Succeeded", "Failed")
+FINISHED = ("Succeeded", "Failed")
+"""Phases of pods that take no room."""
+DEFAULT_SCHEDULER = "default-scheduler"
+"""Who schedules a pod that names nobody."""
 MOST_MEMBERS = 10**6
 """Pods of one controller; more is a slip of the pen, and a column of them would fill memory."""
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
@@ -249,7 +252,7 @@ def decode_pod(pod: PodObject) -> Pod:
     key = _named("Pod", pod.metadata)
     bound = bool(pod.spec.node_name)
     request = _checked(key, lambda: used(pod) if bound else asked(pod.spec))
-    return _pod(pod, request, finished=pod.status.phase in _FINISHED)
+    return _pod(pod, request, finished=pod.status.phase in FINISHED)
 
 
 def _pod(pod: PodObject, request: Mapping[str, int], *, finished: bool) -> Pod:
@@ -264,7 +267,7 @@ def _pod(pod: PodObject, request: Mapping[str, int], *, finished: bool) -> Pod:
         labels=meta.labels or {},
         annotations=meta.annotations or {},
         node=spec.node_name or "",
-        scheduler=spec.scheduler_name or "default-scheduler",
+        scheduler=spec.scheduler_name or DEFAULT_SCHEDULER,
         finished=finished,
         deleting=meta.deletion_timestamp is not None,
         gates=tuple(gate.name for gate in spec.scheduling_gates or ()),

@@ -22,6 +22,7 @@ from scheduler.model.snapshot import SETTLING, Capacity, Snapshot
 from scheduler.model.tokens import clash, token_reason
 from scheduler.plan.gang import Gang
 from scheduler.plan.held import HeldRoom
+from scheduler.plan.journal import Journal
 from scheduler.plan.marks import NO_ROWS, Marks
 from scheduler.plan.rule_codes import RuleCodes
 from scheduler.plan.rule_ways import Way, exclusive, way_of
@@ -59,7 +60,7 @@ class View:
     """False while cap and sums are the snapshot's own (read-only)."""
     peak: int = -1
     """No node holds more members than this; -1 = not computed."""
-    news: list[I32] = field(default_factory=list)
+    news: Journal = field(default_factory=Journal)
     """Rows of which cap was brought up to date, time after time."""
     tight: dict[int, tuple[I32, int]] = field(default_factory=dict)
     """members -> (tightest own node of each domain that holds them, news that it knows)."""
@@ -125,7 +126,7 @@ class Ledger:
         self.free: I64 = snapshot.free
         self.slots: I64 = snapshot.slots
         self.stats = PlanStats()
-        self._journal: list[I32] = []
+        self._journal = Journal()
         self._views: dict[_Wanted, View] = {}
         self._requests: dict[int, kernel.Request] = {}
         self._tokens: dict[str, list[I32]] = {}
@@ -217,30 +218,28 @@ class Ledger:
             self.stats.nodes_scanned += kernel.tight_nodes(
                 self.tree, view.cap, members, self.tree.every_domain, best, view.turn
             )
-            kept = (best, len(view.news))
+            kept = (best, view.news.end)
         best, known = kept
-        if known < len(view.news):
-            news = view.news[known:]
-            rows = news[0] if len(news) == 1 else np.concatenate(news)
+        if known < view.news.end:
+            rows = view.news.since(known)
             domains = np.unique(self.tree.topology.node_parent[rows])
             self.stats.nodes_scanned += kernel.tight_nodes(
                 self.tree, view.cap, members, domains, best, view.turn
             )
-        view.tight[members] = (best, len(view.news))
+        view.tight[members] = (best, view.news.end)
         return best
 
     def _sync(self, view: View) -> None:
         again = NO_ROWS if view.rules is None else view.rules.refresh()
         if again.size:
             view.follow_rules(again)
-        elif view.cursor == len(self._journal):
+        elif view.cursor == self._journal.end:
             return
         if not view.owned:
             view.cap, view.sums, view.owned = view.cap.copy(), view.sums.copy(), True
-        news = (
-            [*self._journal[view.cursor :], again] if again.size else self._journal[view.cursor :]
-        )
-        rows = news[0] if len(news) == 1 else np.concatenate(news)
+        rows = self._journal.since(view.cursor)
+        if again.size:
+            rows = np.concatenate((rows, again))
         kernel.refresh_rows(
             self.tree, rows, self.free, self.slots, view.reason, view.request, view.cap, view.sums
         )
@@ -248,7 +247,7 @@ class Ledger:
         if again.size and view.peak >= 0:  # what was refused may hold more than any other
             view.peak = max(view.peak, int(view.cap[again].max()))
         view.news.append(rows)
-        view.cursor = len(self._journal)
+        view.cursor = self._journal.end
         view.version += 1
 
     def _open(
@@ -295,7 +294,7 @@ class Ledger:
         view.follow_rules(None)
         view.cap = kernel.capacity(self.free, self.slots, view.reason, view.request)
         view.sums, view.owned = kernel.roll_up(self.tree, view.cap), True
-        view.cursor = len(self._journal)
+        view.cursor = self._journal.end
         self.stats.nodes_scanned += view.cap.size
 
     def _request(self, number: int) -> kernel.Request:

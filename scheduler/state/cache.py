@@ -195,7 +195,9 @@ class Cache(Workloads):
         entries = [*self.queue, *(e for record in self.book for e in record.all_entries())]
         live.update(kind for entry in entries for kind in entry.shape_numbers())
         live.update(hold.shape for hold in self.holds.all())
-        self.capacities.forget(self.kinds.sweep(live))
+        dead = self.kinds.sweep(live)
+        for kept in self.kept:
+            kept.forget(dead)
 
     def _settle_kinds(self) -> None:
         """Plan shapes are what the rules between pods make of them now."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from scheduler.model.constraints import Requirement, Term
+from scheduler.model.audience import holds
+from scheduler.model.constraints import Term
 from scheduler.model.volumes.storage import Storage
-from scheduler.model.volumes.values import Claim, LabelRule, Volume
+from scheduler.model.volumes.values import Claim, Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,26 +58,9 @@ def _would_do(volume: Volume, claim: Claim) -> bool:
         return True
     return (
         volume.available
-        and (claim.selector is None or selects(claim.selector, volume.labels))
+        and (claim.selector is None or holds(claim.selector.requirements, volume.labels))
         and set(claim.access_modes) <= set(volume.access_modes)
     )
-
-
-def selects(rule: LabelRule, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector without a problem selects `labels`."""
-    return all(_holds(each, labels.get(each.key)) for each in rule.requirements)
-
-
-def _holds(requirement: Requirement, value: str | None) -> bool:
-    match requirement.operator:
-        case "In":
-            return value in requirement.values
-        case "NotIn":
-            return value not in requirement.values
-        case "Exists":
-            return value is not None
-        case _:
-            return value is None
 
 
 def unmatched(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from scheduler.model.audience import holds
 from scheduler.model.constraints import Term
 from scheduler.model.filters.reference import NodeFacts, term_admits
 from scheduler.model.quantity import to_whole
@@ -20,7 +21,6 @@ from scheduler.model.volumes.handles import (
     attaches,
 )
 from scheduler.model.volumes.in_tree import BETA_REGION, BETA_ZONE, REGION, ZONE
-from scheduler.model.volumes.matching import selects
 from scheduler.model.volumes.outcome import Code, Outcome
 from scheduler.model.volumes.prefilter import PodClaims
 from scheduler.model.volumes.storage import Storage
@@ -166,7 +166,7 @@ def _find(claim: Claim, storage: Storage, node: There, chosen: set[str]) -> Volu
             return volume if near else None
         if not volume.available or not near:
             continue
-        if claim.selector is not None and not selects(claim.selector, volume.labels):
+        if claim.selector is not None and not holds(claim.selector.requirements, volume.labels):
             continue
         if any(mode not in volume.access_modes for mode in claim.access_modes):
             continue
@@ -191,7 +191,7 @@ def _cannot_make(claim: Claim, storage: Storage, node: There) -> int:
 
 
 def _selected(rule: LabelRule, node: There) -> bool:
-    return selects(rule, node.labels)
+    return holds(rule.requirements, node.labels)
 
 
 def _zone(pod: PodVolumes, storage: Storage, node: There) -> Answer:
