@@ -7,7 +7,7 @@ that tests do not meet, neither each other nor whatever else runs there.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from e2e import objects
@@ -17,6 +17,8 @@ from e2e.processes import Process
 from e2e.provider import Provider
 from e2e.watch import Pod, Recorder
 
+MUSTER = "muster"
+"""How the scheduler names of pages begin."""
 TEST_KEY = "e2e.muster.dev/test"
 """Label and taint of a test's nodes."""
 PAGE = "500"
@@ -36,35 +38,52 @@ class Cluster:
         self.test = test
         self.namespace = f"e2e-{provider.session}-{test}"[:63].rstrip("-")
         self.scheduler_name = provider.scheduler_name
+        self.schedulers = {self.scheduler_name}
+        """Those of the test's Muster; more than one if its configuration has several profiles."""
         self.prefix = f"{provider.session}-{test}-" if provider.shared else ""
         self._hollow: list[Process] = []
         self._made: list[str] = []
+        self._namespaces: list[str] = []
         self._nodes = 0
 
     # --- set-up and cleaning up ---
 
     def open(self) -> Cluster:
         """Creates the namespace; returns when pods can be created in it."""
-        body = {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {"name": self.namespace, "labels": self.provider.labels},
-        }
-        self.api.create("/api/v1/namespaces", body)
-        accounts = self.path("v1", "ServiceAccount")
-        eventually("the default service account", lambda: bool(self.api.items(accounts)))
+        self._create_namespace(self.namespace, {})
         return self
+
+    def add_namespace(self, name: str, labels: Mapping[str, str]) -> str:
+        """One more namespace, deleted with the test; returns its name: the test's and `-NAME`."""
+        full = f"{self.namespace}-{name}"
+        self._create_namespace(full, labels)
+        return full
+
+    def _create_namespace(self, name: str, labels: Mapping[str, str]) -> None:
+        """Returns when pods can be created in it."""
+        metadata = {"name": name, "labels": {**labels, **self.provider.labels}}
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+        self.api.create("/api/v1/namespaces", body)
+        self._namespaces.append(name)
+        accounts = self.api.path_of("v1", "ServiceAccount", name)
+        eventually("the default service account", lambda: bool(self.api.items(accounts)))
 
     def close(self) -> None:
         """Deletes what the test made: workloads, pods, nodes, cluster-scoped objects."""
         for kind in ("StatefulSet", "ReplicaSet", "Deployment"):
             self.api.delete(self.path("apps/v1", kind))
         self.api.delete(self.path("batch/v1", "Job"), propagationPolicy="Background")
-        pods = self.path("v1", "Pod")
-        self._delete_all(pods, gracePeriodSeconds="0")
+        pods = [self.api.path_of("v1", "Pod", namespace) for namespace in self._namespaces]
+        for path in pods:
+            self._delete_all(path, gracePeriodSeconds="0")
         self.provider.processes.stop(self._hollow)
-        self.api.delete(f"/api/v1/namespaces/{self.namespace}")
-        eventually("the pods are gone", lambda: not self.api.items(pods, limit="1"))
+        for namespace in self._namespaces:
+            self.api.delete(f"/api/v1/namespaces/{namespace}")
+
+        def gone() -> bool:
+            return not any(self.api.items(path, limit="1") for path in pods)
+
+        eventually("the pods are gone", gone)
         self._delete_all("/api/v1/nodes", labelSelector=f"{TEST_KEY}={self.test}")
         for path in reversed(self._made):
             self.api.delete(path)
@@ -143,6 +162,12 @@ class Cluster:
             body["metadata"].setdefault("labels", {}).update(self.provider.labels)
             self._made.append(f"{path}/{body['metadata']['name']}")
         return self.api.create(path, body)
+
+    def scheduler_like(self, name: str) -> str:
+        """`muster` or `muster-MORE` of a page as the test's Muster answers to it."""
+        found = self.scheduler_name + name.removeprefix(MUSTER)
+        self.schedulers.add(found)
+        return found
 
     def own(self, template: Template | None = None, scheduler: str | None = None) -> Template:
         """The template on the test's nodes, for Muster (or another scheduler)."""

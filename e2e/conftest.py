@@ -151,7 +151,7 @@ def check_invariants(cluster: Cluster) -> None:
         for event in cluster.events()
     ]
     found = [f"the history has a gap: {gap}" for gap in cluster.recorder.gaps]
-    found += invariants.check(list(cluster.recorder.changes), {cluster.scheduler_name}, events)
+    found += invariants.check(list(cluster.recorder.changes), cluster.schedulers, events)
     if found:
         pytest.fail("invariants broken:\n" + "\n".join(found[:20]), pytrace=False)
 

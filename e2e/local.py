@@ -195,6 +195,7 @@ class LocalControlPlane:
             f"--kube-api-qps={QPS}",
             f"--kube-api-burst={BURST}",
             "--node-monitor-grace-period=24h",  # fake nodes send no heartbeats: see kwok.yaml
+            "--pvclaimbinder-sync-period=1s",  # claims that wait are looked at again: default 15 s
             "--controllers=*,-ttl-controller",  # a write a node that kubelets alone read
             *self.options.controller_flags,
         ]

@@ -11,6 +11,7 @@ committed.
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 import shlex
@@ -24,7 +25,7 @@ import yaml
 
 from e2e import binaries
 from e2e.api import Object
-from e2e.cluster import Cluster
+from e2e.cluster import MUSTER, Cluster
 from e2e.muster import Muster
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "stories"
@@ -70,10 +71,16 @@ class Page:
         return self.create(self.object(kind, name))
 
     def create(self, body: Object) -> Object:
-        """Creates an object, its pods on the test's nodes and for the test's Muster."""
+        """Creates an object, its pods on the test's nodes and for the test's Muster.
+
+        A namespace of the page that it names becomes that of the test.
+        """
+        theirs = rf'("namespace": "){NAMESPACE}\b'
+        body = json.loads(re.sub(theirs, rf"\g<1>{self.cluster.namespace}", json.dumps(body)))
         pod = body if body["kind"] == "Pod" else body.get("spec", {}).get("template")
         if pod is not None:
-            own = self.cluster.own().spec
+            name = self.cluster.scheduler_like(pod["spec"].get("schedulerName", MUSTER))
+            own = self.cluster.own(scheduler=name).spec
             selector = {**pod["spec"].get("nodeSelector", {}), **own["nodeSelector"]}
             tolerations = [*pod["spec"].get("tolerations", ()), *own["tolerations"]]
             pod["spec"] |= {**own, "nodeSelector": selector, "tolerations": tolerations}

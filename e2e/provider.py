@@ -139,6 +139,7 @@ class LocalProvider(Provider):
         # The kubelet itself sets those under kubernetes.io, and may not be told others.
         own = {key: value for key, value in labels.items() if "kubernetes.io/" not in key}
         scratch = self.folder / "hollow" / name
+        remove(scratch)  # of a node of that name that an earlier test had
         scratch.mkdir(parents=True)
         command = [
             str(program),

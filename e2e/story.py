@@ -19,6 +19,8 @@ from e2e.objects import LEAF, SPINE
 from e2e.watch import Change, Pod
 
 GANG_PLACED = "muster.dev/GangPlaced"
+BESIDE = r"\. \d+/\d+ nodes are available.*$"
+"""How a sentence goes on where kube-scheduler's line stands beside it; a pattern."""
 QUIET_SECONDS = 3.0
 """How long nothing must happen before a story believes that nothing will."""
 SETTLE_SECONDS = 6.0

@@ -9,6 +9,7 @@ from e2e.conftest import StartMuster
 from e2e.objects import LEAF, SPINE, node
 from e2e.page import Page
 from e2e.story import (
+    BESIDE,
     GANG_PLACED,
     JSON_LOG,
     complaints,
@@ -41,8 +42,8 @@ def test_story_2_starts_by_itself(cluster: Cluster, start_muster: StartMuster) -
 
     page.apply("StatefulSet", "train")
     pods = cluster.wait_reason(PODS, "Unschedulable", app="train")
-    wait_event(cluster, "train", "GangPending", f"^{SENTENCE}$")
-    wait_condition(cluster, "train-0", "PodScheduled", f"^{SENTENCE}$")
+    wait_event(cluster, "train", "GangPending", f"^{SENTENCE}{BESIDE}")
+    wait_condition(cluster, "train-0", "PodScheduled", f"^{SENTENCE}{BESIDE}")
     assert messages(pods[1:]) == {SHORT}
     nothing_bound(cluster)
     assert muster.metric("muster_binds_total") == 0

@@ -10,7 +10,7 @@ from e2e.api import Object
 from e2e.cluster import Cluster, eventually
 from e2e.conftest import StartMuster
 from e2e.page import Page
-from e2e.story import SETTLED, complaints, history, log_of, nothing_bound, wait_event
+from e2e.story import BESIDE, SETTLED, complaints, history, log_of, nothing_bound, wait_event
 
 PODS = 16
 SENTENCE = "4 of 16 fit in the whole cluster, 12 short of nvidia.com/gpu"
@@ -29,7 +29,7 @@ def test_story_3_room_for_one(cluster: Cluster, start_muster: StartMuster) -> No
     eventually("one gang runs", lambda: PODS in {_ready(cluster, "blue"), _ready(cluster, "green")})
     winner, loser = sorted(("blue", "green"), key=lambda name: -_ready(cluster, name))
     cluster.wait_reason(PODS, "Unschedulable", app=loser)
-    wait_event(cluster, loser, "GangPending", f"^{SENTENCE}$")
+    wait_event(cluster, loser, "GangPending", f"^{SENTENCE}{BESIDE}")
     nothing_bound(cluster, loser)
     assert [entry["pods"] for entry in log_of(muster, "planned")] == [PODS]
     assert muster.metric("muster_binds_total") == PODS

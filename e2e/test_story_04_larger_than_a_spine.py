@@ -10,6 +10,7 @@ from e2e.conftest import StartMuster
 from e2e.objects import LEAF, SPINE, node
 from e2e.page import Page
 from e2e.story import (
+    BESIDE,
     SETTLED,
     by_rank,
     complaints,
@@ -53,7 +54,7 @@ def test_story_4_larger_than_a_spine(cluster: Cluster, start_muster: StartMuster
     # It insists on one spine: there is room, but not in one.
     page.apply("StatefulSet", "strict")
     waiting = cluster.wait_reason(PODS, "TopologyUnsatisfied", app="strict")
-    sentence = f"^{SENTENCE.format(cluster.prefix)}$"
+    sentence = f"^{SENTENCE.format(cluster.prefix)}{BESIDE}"
     wait_condition(cluster, "strict-0", "PodScheduled", sentence)
     wait_event(cluster, "strict", "GangPending", sentence)
     assert messages(by_rank(waiting)[1:]) == {SHORT}

@@ -13,6 +13,7 @@ from e2e.conftest import StartMuster
 from e2e.objects import Machine, Template, gang_pods, job, node, pod, statefulset
 from e2e.page import Page
 from e2e.story import (
+    BESIDE,
     SETTLED,
     complaints,
     events_about,
@@ -26,16 +27,7 @@ from e2e.story import (
 MOST = str(2**63 - 1)
 """The largest amount that the API server stores."""
 LONG = 10_000
-CLINGS: Object = {
-    "podAffinity": {
-        "requiredDuringSchedulingIgnoredDuringExecution": [
-            {
-                "labelSelector": {"matchLabels": {"app": "good"}},
-                "topologyKey": "kubernetes.io/hostname",
-            }
-        ]
-    }
-}
+CLAIMS: list[Object] = [{"name": "device", "resourceClaimName": "nobody-has-made-it"}]
 ONE = Template(gpus=1)
 WITH = {
     "rack": {"muster.dev/required-topology": "rack"},
@@ -52,8 +44,12 @@ WAITS = {
     "giant": (2, "Unschedulable", r"^0 of 2 fit in the whole cluster, 2 short of memory; "),
     "rack": (2, "Unsupported", r"required-topology='rack' is not a level \(spine, leaf\)$"),
     "essay": (2, "Unsupported", r"='x{64}'\.\.\. \(10,000 characters\) is not a level"),
-    "crowd": (5, "TopologyUnsatisfied", r"; 3 nodes excluded: 2 no spine label, 1 cordoned$"),
-    "clingy": (1, "Unsupported", r"^not placed because of what is not supported: "),
+    "crowd": (
+        5,
+        "TopologyUnsatisfied",
+        rf"; 3 nodes excluded: 2 no spine label, 1 cordoned{BESIDE}",
+    ),
+    "picky": (1, "Unsupported", r"^not placed because of what is not supported: resourceClaims$"),
 }
 """What cannot be placed -> pods, and what the lowest rank is told: reason, pattern."""
 PLACED = {"wish": 2, "verbose": 2, "greedy": 4, "short": 4, "tiny": 1, "shared": 1,
@@ -144,12 +140,12 @@ def _hostile_sets(cluster: Cluster) -> None:
 
 
 def _hostile_pods(cluster: Cluster) -> None:
-    """A gang larger than it says, a billionth of a CPU, a rule that is not honoured yet."""
+    """A gang larger than it says, a billionth of a CPU, a claim of a device."""
     bodies = gang_pods("short", 4, cluster.own(ONE), size=2)
     tiny = Template(gpus=0, cpu="1n", memory="1").with_labels(app="tiny")
     bodies.append(pod("tiny", cluster.own(tiny)))
-    clingy = ONE.with_labels(app="clingy").with_spec(affinity=CLINGS)
-    bodies.append(pod("clingy", cluster.own(clingy)))
+    picky = ONE.with_labels(app="picky").with_spec(resourceClaims=CLAIMS)
+    bodies.append(pod("picky", cluster.own(picky)))
     cluster.create_pods(bodies)
 
 

@@ -7,7 +7,8 @@ import numpy as np
 from scheduler import kernel
 from scheduler.model.arrays import I32, I64
 from scheduler.model.filters.spread import short_key
-from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_ROW
+from scheduler.model.names import plural
+from scheduler.model.pending import NO_DOMAIN, NO_LEVEL, NO_PIN, NO_ROW
 from scheduler.model.plan import Cause, Rejection, Verdict
 from scheduler.model.reasons import CLUSTER_WIDE, unlabelled_text
 from scheduler.model.resources import CPU, EPHEMERAL_STORAGE, MEMORY, PODS
@@ -20,6 +21,7 @@ from scheduler.plan.ledger import CLAIMED_BY, Ledger, View
 from scheduler.plan.mixed_problem import views_of
 
 NODES = "nodes"
+PINNED = "the nodes that members are pinned to"
 RULES = "room under its rules about other pods"
 
 
@@ -75,7 +77,9 @@ def rejection_of(ledger: Ledger, gang: Gang, outcome: Outcome) -> Rejection:
         fit=outcome.fit,
         best_level=level,
         best_path=topology.path(best) if best != NO_DOMAIN else (),
-        short_of=_short_of_rules(ledger, gang, best) or _short_of(ledger, view, rows),
+        short_of=_short_of_pins(ledger, gang)
+        or _short_of_rules(ledger, gang, best)
+        or _short_of(ledger, view, rows),
         nodes=topology.nodes,
         excluded=_excluded(ledger, gang, view),
         blocked_by=blocked_by(ledger, gang, view, permitted),
@@ -114,6 +118,16 @@ def _wanted(gang: Gang) -> list[tuple[int, int]]:
     return list(zip(kinds.tolist(), counts.tolist(), strict=True))
 
 
+def _short_of_pins(ledger: Ledger, gang: Gang) -> str:
+    """Whether some member has no place on the nodes that its volumes or its name allow."""
+    needed = slice(0, max(1, gang.minimum))
+    pairs = np.stack((gang.shapes[needed], gang.pin[needed]))[:, gang.pin[needed] != NO_PIN]
+    for shape, pin in np.unique(pairs, axis=1).T.tolist():
+        if not (ledger.view(shape, gang).cap[gang.pins[pin]] > 0).any():
+            return PINNED
+    return ""
+
+
 def _short_of_rules(ledger: Ledger, gang: Gang, best: int) -> str:
     """What the members' rules about each other leave too little of, where resources would do."""
     if best == NO_DOMAIN or course_of(ledger, gang) not in (Course.FORM, Course.ONE_BY_ONE):
@@ -126,7 +140,7 @@ def _short_of_rules(ledger: Ledger, gang: Gang, best: int) -> str:
         return RULES
     way, rules = ledger.way(gang.shape), ledger.snapshot.shapes[gang.shape].rules
     found = [f"room to spread over {short_key(rules.spread[i].key)}" for i in way.spread]
-    found += [f"values of {short_key(key.name)} to keep apart in" for key in way.apart]
+    found += [f"{plural(short_key(key.name))} to keep apart in" for key in way.apart]
     if way.near and rules.near is not None:
         found.append(f"room in one {' and '.join(map(short_key, rules.near.keys))}")
     return found[0] if len(found) == 1 else RULES

@@ -226,3 +226,13 @@ def test_gangs_alike_share_one_rejection() -> None:
     got = plan(snap, builders.gangs(snap, [*specs, {"key": "z", "n": 4}]), Policy(), 0)
     assert got.rejection[0] is got.rejection[1] is got.rejection[2]
     assert got.rejection[3] is not got.rejection[0]
+
+
+def test_members_whose_nodes_are_closed_to_them_are_what_is_short() -> None:
+    """Not the GPUs that are free elsewhere: nobody else's node is of use to a pinned member."""
+    snap = builders.snapshot("s1/l1: n1 n2 n3", flags={"n3": CORDONED})
+    pending = builders.gangs(snap, [{"key": "g", "n": 2, "pins": {0: ["n1"], 1: ["n3"]}}])
+    (refusal,) = plan(snap, pending, Policy(), 0).rejection
+    assert refusal is not None
+    assert refusal.short_of == "the nodes that members are pinned to"
+    assert "1 short of the nodes that members are pinned to" in sentence(refusal)

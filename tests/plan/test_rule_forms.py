@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scheduler.model.arrays import frozen
+from scheduler import kernel
+from scheduler.model.arrays import I32, I64, frozen
 from scheduler.model.filters.spread import Mask
 from scheduler.model.plan import Plan, Verdict
 from scheduler.model.pod_rules import Apart, MarkColumn, Near, PodRules, Spread
@@ -121,7 +122,7 @@ def test_one_per_domain_of_a_level() -> None:
     assert where(snap, one(snap, n=3)) == ["n2", "n3", "n4"]
     refusal = one(snap, n=4).rejection[0]
     assert refusal is not None
-    assert "1 short of values of leaf to keep apart in" in sentence(refusal)
+    assert "1 short of leaves to keep apart in" in sentence(refusal)
 
 
 # --- affinity ------------------------------------------------------------------------------------
@@ -302,12 +303,12 @@ def test_pods_that_only_read_a_disk_share_a_node_with_no_writer() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_codes_that_follow_marks_equal_codes_made_anew(seed: int) -> None:
-    """Gangs leave marks one after the other; rows become eligible again, too."""
+    """Gangs leave marks one after the other and pods go; rows become eligible again, too."""
     rng = random.Random(seed)
     shape = ruled(
         spread=(even("leaf", rng.randint(1, 2)), even("zone", 1)),
         near=Near(("spine",), OWN, own=True) if rng.random() < 0.5 else None,
-        apart=(Apart(HOST, OWN),) if rng.random() < 0.5 else (),
+        apart=tuple(Apart(key, OWN) for key in (HOST, "zone") if rng.random() < 0.4),
     )
     zones = {f"n{i}": {"zone": rng.choice("abc")} for i in range(1, 13) if rng.random() < 0.9}
     snap = cluster(
@@ -316,7 +317,8 @@ def test_codes_that_follow_marks_equal_codes_made_anew(seed: int) -> None:
     ledger = Ledger(snap)
     pending = builders.gangs(snap, [{"key": "a", "single": True}])
     gang = Gang.of(pending, 0)
-    for _ in range(12):
+    there: list[int] = []
+    for _ in range(16):
         view = ledger.view(0, gang)
         fresh = RuleCodes(ledger.marks, shape, frozenset())
         assert view.rules is not None
@@ -327,7 +329,22 @@ def test_codes_that_follow_marks_equal_codes_made_anew(seed: int) -> None:
         assert refused == [texts[c] for c in fresh.code]
         assert view.cap.tolist() == expected_caps(ledger, view.reason == 0)
         assert int(view.sums[0]) == int(view.cap.sum())
-        ledger.take(0, np.array([rng.randrange(12)], np.int32))
+        assert ledger.tight(view, 1).tolist() == tightest(ledger, view.cap)
+        for _ in range(rng.randint(1, 2)):
+            if there and rng.random() < 0.4:
+                gone = there.pop(rng.randrange(len(there)))
+                ledger.marks.leave((OWN,), np.array([gone], np.int32), -1)
+            else:
+                there.append(rng.randrange(12))
+                ledger.take(0, np.array(there[-1:], np.int32))
+
+
+def tightest(ledger: Ledger, cap: I64) -> list[int]:
+    """The tightest own node of each domain, looked for anew."""
+    best: I32 = np.full(ledger.tree.domains, -1, np.int32)
+    kernel.tight_nodes(ledger.tree, cap, 1, ledger.tree.every_domain, best)
+    found: list[int] = best.tolist()
+    return found
 
 
 def expected_caps(ledger: Ledger, eligible: Mask) -> list[int]:

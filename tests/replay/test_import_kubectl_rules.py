@@ -75,7 +75,7 @@ def test_members_keep_apart_and_spread(tmp_path: Path) -> None:
     (row,) = plan_once(tmp_path / "out", None)
     assert (row["verdict"], row["why"].partition(";")[0]) == (
         "does not fit",
-        "2 of 3 fit in the whole cluster, 1 short of values of spine to keep apart in",
+        "2 of 3 fit in the whole cluster, 1 short of spines to keep apart in",
     )
 
 
