@@ -121,6 +121,8 @@ class Intake:
         self._told: dict[tuple[str, str, str], None] = {}
         self._spaces: dict[str, str] = {}
         """UID -> name of each namespace."""
+        self._space_uid: dict[str, str] = {}
+        """The other way round."""
         self.volumes = VolumeIntake(VolumeBook(), self._tell)
 
     # ---- the Sink of the reflectors
@@ -232,14 +234,17 @@ class Intake:
 
     def _put_namespace(self, meta: Metadata) -> None:
         """One that was made anew may be seen before the old one is seen to go."""
-        for uid in [u for u, name in self._spaces.items() if name == meta.name and u != meta.uid]:
-            del self._spaces[uid]
+        before = self._space_uid.get(meta.name, meta.uid)
+        if before != meta.uid:
+            del self._spaces[before]
         self._spaces[meta.uid] = meta.name
+        self._space_uid[meta.name] = meta.uid
         self._cache.put_namespace(meta.name, meta.labels or {})
 
     def _drop_namespace(self, uid: str) -> None:
         name = self._spaces.pop(uid, None)
         if name is not None:
+            del self._space_uid[name]
             self._cache.drop_namespace(name)
 
     def _put_owner(self, obj: Base) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from scheduler.model.resources import VOLUME_ROOM
 from scheduler.model.volumes.handles import (
@@ -42,6 +43,7 @@ from scheduler.state.volume_reading import VolumeReading, read
 Key = tuple[str, str]
 """(namespace, name) of a claim."""
 Needs = tuple[tuple[str, int], ...]
+Found = TypeVar("Found")
 
 
 @dataclass(slots=True)
@@ -118,11 +120,11 @@ class VolumeBook:
     def _unlink(self, value: Stored) -> None:
         match value:
             case Claim() if value.volume:
-                self._claims_of[value.volume].discard((value.namespace, value.name))
+                _take_out(self._claims_of, value.volume, (value.namespace, value.name))
             case Attachment() if value.volume is not None:
                 there = self.storage.attached_to(value.node)
                 if sum(each.volume == value.volume for each in there) == 1:
-                    self._attached_at[value.volume].discard(value.node)
+                    _take_out(self._attached_at, value.volume, value.node)
                 self._moved[value.node] = None
             case NodeDrivers():
                 self._limit(value, -1)
@@ -217,9 +219,7 @@ class VolumeBook:
 
     def _leave_node(self, pod: _Pod, uid: str) -> None:
         if pod.node:
-            self._at[pod.node].discard(uid)
-            if not self._at[pod.node]:
-                del self._at[pod.node]
+            _take_out(self._at, pod.node, uid)
             self._moved[pod.node] = None
             pod.node = ""
 
@@ -298,6 +298,13 @@ class VolumeBook:
                 if resource in room:
                     room[resource] += amount
         return room
+
+
+def _take_out(index: dict[str, set[Found]], key: str, found: Found) -> None:
+    """`found` is not under `key` any more; names of volumes that are gone are not kept."""
+    index[key].discard(found)
+    if not index[key]:
+        del index[key]
 
 
 def _claims(volumes: PodVolumes) -> set[Key]:

@@ -154,6 +154,24 @@ def test_a_node_attaches_no_more_volumes_than_it_can(cluster: Cluster) -> None:
     check_invariants(scheduler.app.cache)
 
 
+def test_volumes_of_a_pod_that_was_promised_a_node_are_counted_there(cluster: Cluster) -> None:
+    """Another scheduler has made room for it: its volumes come under the node's limit, too."""
+    for at in range(16):
+        drivers = [{"name": "d", "nodeID": "x", "allocatable": {"count": int(at < 2)}}]
+        cluster.put(CSI_NODES, {"metadata": {"name": f"n{at}"}, "spec": {"drivers": drivers}})
+    for at in range(2):
+        volume(cluster, f"pv-{at}")
+        claim(cluster, f"data-{at}", f"pv-{at}")
+    scheduler = started(cluster)
+    other = single(cluster, "other", gpus=0, schedulerName="other", **mounting("data-0"))
+    other["status"]["nominatedNodeName"] = "n0"
+    cluster.put(PODS, other)
+    scheduler.turns(5)
+    single(cluster, "ours", **mounting("data-1"))
+    scheduler.seconds(2)
+    assert node_of(cluster, "ours") == "n1"
+
+
 def test_a_claim_for_one_pod_is_given_to_one(cluster: Cluster) -> None:
     """The second pod goes when the first one is gone."""
     volume(cluster, "pv")

@@ -5,12 +5,17 @@ from __future__ import annotations
 import pytest
 
 from scheduler.model.audience import Who
+from scheduler.model.resources import GPU, ResourceOrder
 from scheduler.model.shape import Shape
+from scheduler.state.cache import Cache
+from scheduler.state.entry import Entry
 from scheduler.state.invariants import check_invariants
+from scheduler.state.nodes import NodeSpec
 from scheduler.state.roster import Roster
 from tests.state.helpers import GREEDY, i32
 from tests.state.roster_helpers import sighting
 from tests.state.rules_helpers import (
+    HOST,
     A,
     B,
     apart,
@@ -167,3 +172,22 @@ def test_pods_that_the_roster_knows_keep_their_kinds() -> None:
     roster.drop_pod("uid-p", 0)
     cache.sweep_kinds()
     assert cache.shapes.who(gated) is None
+
+
+def test_a_number_that_is_used_again_has_no_past_in_any_profile() -> None:
+    """Capacities are kept for each profile, and forgotten for each."""
+    cache = Cache(ResourceOrder(("cpu", "memory", GPU)), others=[()])
+    cache.upsert_node(NodeSpec("n1", (64, 64, 4), labels={HOST: "n1"}))
+    old = kind(cache, who=A, gpu=1)
+    cache.enqueue(Entry("g", "g", 1, i32(old), 1, profile=1))
+    plan = cache.plan_shape(old)
+    assert cache.freeze(0, profile=1).capacities[plan].cap.tolist() == [4]
+    cache.assume("g", i32(0), None, i32(0))
+    cache.release("g")
+    cache.sweep_kinds()
+    new = [kind(cache, who=B, gpu=gpu) for gpu in (2, 3)]
+    for number, cap in zip(new, (2, 1), strict=True):
+        cache.enqueue(Entry(f"g{cap}", "h", 1, i32(number), 1, profile=1))
+    found = cache.freeze(0, profile=1).capacities
+    assert plan in found
+    assert [found[cache.plan_shape(number)].cap.tolist() for number in new] == [[2], [1]]

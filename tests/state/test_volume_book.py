@@ -14,7 +14,14 @@ from scheduler.model.volumes.pins import rows_of
 from scheduler.model.volumes.reach import Reach
 from scheduler.model.volumes.restrictions import DISK_CONFLICT
 from scheduler.model.volumes.users import Users
-from scheduler.model.volumes.values import Claim, NodeDrivers, PodVolumes, Stored, Volume
+from scheduler.model.volumes.values import (
+    Attachment,
+    Claim,
+    NodeDrivers,
+    PodVolumes,
+    Stored,
+    Volume,
+)
 from scheduler.model.volumes.verdicts import VolumeFilters
 from scheduler.state.cache import Cache
 from scheduler.state.nodes import NodeSpec
@@ -172,6 +179,24 @@ class Room:
         snap = self.cache.freeze(0)
         row: list[int] = snap.free[snap.resources.index("volumes of d")].tolist()
         return row
+
+
+def test_volumes_that_are_gone_leave_nothing_behind() -> None:
+    """Names of volumes are new for every pod, over months."""
+    book = VolumeBook()
+    for i in range(3):
+        book.put(f"v{i}", csi(f"pv-{i}", f"h-{i}"))
+        book.put(f"c{i}", claim("x", f"pv-{i}"))
+        book.put(f"a{i}", Attachment(f"att-{i}", "a", "d", f"pv-{i}"))
+        book.waits(f"u{i}", pod("x", uid=f"u{i}"))
+        book.place(f"u{i}", "a", pod("x", uid=f"u{i}"))
+        book.leave(f"u{i}")
+        for kind in "acv":
+            book.gone(f"{kind}{i}")
+        book.rooms()
+    indices = (book._known, book._uid_of, book._pods, book._users, book._claims_of,
+               book._attached_at, book._at)  # fmt: skip
+    assert not any(indices)
 
 
 def test_room_for_volumes_is_a_resource_of_nodes() -> None:
