@@ -58,7 +58,7 @@ class Result:
             "min ms": round(self.min_ms, 3),
             "goal ms": self.goal_ms,
             "compared with ms": None if self.floor_ms is None else round(self.floor_ms, 3),
-            "ratio": None if self.ratio is None else round(self.ratio, 3),
+            "ratio": None if self.ratio is None else round(self.ratio, 6),
             "bound": self.bound,
             "ok": self.ok,
             "ratio of": self.basis,

@@ -15,15 +15,18 @@ import floor
 import freezing
 import go_tools
 import growth
+import kube_filters
 import measure
 import planner
 import reading
 import replaying
+import rule_freezing
+import rules
 
 from scheduler.commands.output import emit_table
 
 OUT = Path(__file__).with_name("out")
-PARTS = ("plan", "freeze", "growth", "read", "bind", "latency", "replay")
+PARTS = ("plan", "rules", "freeze", "growth", "read", "bind", "latency", "replay")
 
 LATENCY_RUNS = 3
 
@@ -42,7 +45,7 @@ def main(runs: int, quick: bool, only: tuple[str, ...], out: Path) -> None:
         results = measured(set(only or PARTS), runs, out, quick=quick)
     except (
         floor.FloorError, replaying.ReplayError, go_tools.GoToolsError, reading.ReadingError,
-        binding.BindingError, engine_latency.LatencyError,
+        binding.BindingError, engine_latency.LatencyError, kube_filters.KubeFiltersError,
     ) as error:  # fmt: skip
         raise click.ClickException(str(error)) from error
     measure.write_results(results, out)
@@ -56,10 +59,17 @@ def main(runs: int, quick: bool, only: tuple[str, ...], out: Path) -> None:
 def measured(parts: set[str], runs: int, out: Path, *, quick: bool) -> list[measure.Result]:
     """Everything in `parts`, in one order. Raises what `main` catches."""
     results: list[measure.Result] = []
-    if parts & {"plan", "growth"}:
+    if parts & {"plan", "rules", "growth"}:
         library = floor.build(out)
     if "plan" in parts:
         results += planner.bounded(library, runs)
+    if "rules" in parts:
+        results += rules.bounded(library, runs)
+        results += rule_freezing.bounded(runs)
+        try:
+            results += kube_filters.bounded()
+        except kube_filters.NoOracleError as error:
+            click.echo(f"rules: {error}", err=True)
     if "freeze" in parts:
         results += freezing.bounded(runs)
     if "growth" in parts:

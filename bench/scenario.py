@@ -104,7 +104,7 @@ def snapshot(count: int) -> Snapshot:
 
 def one_gang(members: int) -> Pending:
     """One gang of `members` pods of shape 0."""
-    return _pending(np.array([members]), np.array([0]))
+    return pending_of(np.array([members]), np.array([0]))
 
 
 def many_gangs(count: int) -> Pending:
@@ -112,10 +112,11 @@ def many_gangs(count: int) -> Pending:
     rng = np.random.default_rng(SEED + 1)
     sizes = np.rint(64 * 16 ** rng.random(count)).astype(np.int64)
     shape = np.array(SHAPE_WEIGHTS)[rng.integers(0, len(SHAPE_WEIGHTS), count)]
-    return _pending(sizes, shape)
+    return pending_of(sizes, shape)
 
 
-def _pending(sizes: I64, shape: I64) -> Pending:
+def pending_of(sizes: I64, shape: I64) -> Pending:
+    """Gangs of these sizes, each of one shape."""
     gangs, members = len(sizes), int(sizes.sum())
     offset = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
     width = len(str(gangs - 1))

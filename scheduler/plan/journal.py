@@ -1,4 +1,4 @@
-"""Rows in the order in which they were touched, with a column's cost to read what came since."""
+"""Rows in the order in which they were touched, in one array: what came since costs no copy."""
 
 from __future__ import annotations
 

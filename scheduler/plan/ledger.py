@@ -222,7 +222,9 @@ class Ledger:
         best, known = kept
         if known < view.news.end:
             rows = view.news.since(known)
-            domains = np.unique(self.tree.topology.node_parent[rows])
+            touched = np.zeros(self.tree.domains, np.bool_)
+            touched[self.tree.topology.node_parent[rows]] = True
+            domains = np.flatnonzero(touched).astype(np.int32)
             self.stats.nodes_scanned += kernel.tight_nodes(
                 self.tree, view.cap, members, domains, best, view.turn
             )

@@ -120,7 +120,8 @@ class Marks:
             of = self.key(key)
             bucket = np.where(of.code >= 0, of.code, of.values).astype(np.int32)
             known = self._tallies[name] = self._open(of, mark, bucket)
-        return self._caught_up(known)
+        self.catch_up(known)
+        return known
 
     def spread(self, shape: Shape, rule: Spread) -> Tally:
         """Pods that `rule`, one of the shape's, counts, on the nodes that count for it."""
@@ -136,7 +137,8 @@ class Marks:
             fine = eligible(shape, rule, self.snapshot)
             bucket = np.where(fine, of.code, of.values).astype(np.int32)
             known = self._tallies[name] = self._open(of, rule.mark, bucket)
-        return self._caught_up(known)
+        self.catch_up(known)
+        return known
 
     def _open(self, key: Key, mark: str, bucket: I32) -> Tally:
         counting = np.bincount(bucket, minlength=key.values + 1)[: key.values] > 0
@@ -148,10 +150,14 @@ class Marks:
         there[-1] = False
         return Tally(key, mark, bucket, counting, counts, there)
 
-    def _caught_up(self, tally: Tally) -> Tally:
+    def catch_up(self, tally: Tally) -> None:
+        """Brings one of these tallies up to date with what has been left."""
         left = self._left.get(tally.mark)
         if left is not None and tally.cursor < len(left):
             for rows, pods in left[tally.cursor :]:
+                if rows.size == 1:  # pods that come alone: plain numbers are several times quicker
+                    self._one_more(tally, int(tally.bucket[rows[0]]), pods)
+                    continue
                 touched = tally.bucket[rows]
                 np.add.at(tally.counts, touched, pods)
                 now = tally.counts[touched] > 0
@@ -161,7 +167,13 @@ class Marks:
                     tally.there[flipped] = ~tally.there[flipped]
                     tally.flips.append(flipped)
             tally.cursor = len(left)
-        return tally
+
+    def _one_more(self, tally: Tally, value: int, pods: int) -> None:
+        here = int(tally.counts[value]) + pods
+        tally.counts[value] = here
+        if value < tally.key.values and bool(tally.there[value]) != (here > 0):
+            tally.there[value] = here > 0
+            tally.flips.append(np.array([value], np.int32))
 
 
 def least(tally: Tally, rule: Spread) -> int:

@@ -62,23 +62,26 @@ class RuleCodes:
     """Distinct texts; code i + 1 stands for texts[i]."""
     code: I16 = field(default_factory=lambda: np.empty(0, np.int16))
     """[N] 0, or what refuses the row."""
+    _tallies: list[Tally] = field(default_factory=list)
+    """What the checks read, in their order."""
     _checks: list[Check] = field(default_factory=list)
-    _seen: tuple[int, ...] = ()
+    _seen: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        tallies = self._tallies()
-        self._seen = tuple(t.cursor for t in tallies)
-        self._checks = self._ask(tallies)
+        self._tallies = self._read()
+        self._seen = [t.cursor for t in self._tallies]
+        self._checks = self._ask()
         self.texts = list(dict.fromkeys(check.text for check in self._checks))
         self.code = self._of(None)
 
     def refresh(self) -> I32:
         """Brings `code` up to date; the rows that were looked at again (none = nothing new)."""
-        tallies = self._tallies()
-        seen = tuple(t.cursor for t in tallies)
+        for tally in self._tallies:
+            self.marks.catch_up(tally)
+        seen = [tally.cursor for tally in self._tallies]
         if seen == self._seen:
             return NO_ROWS
-        before, self._checks, self._seen = self._checks, self._ask(tallies), seen
+        before, self._checks, self._seen = self._checks, self._ask(), seen
         rows = [now.since(was) for was, now in zip(before, self._checks, strict=True)]
         some = np.concatenate(rows) if rows else NO_ROWS
         if some.size == 0:
@@ -97,17 +100,16 @@ class RuleCodes:
             code[check.refused[of]] = self.texts.index(check.text) + 1
         return code
 
-    def _tallies(self) -> list[Tally]:
-        """What the checks read, in their order, up to date."""
+    def _read(self) -> list[Tally]:
         rules, marks = self.shape.rules, self.marks
         found = [marks.spread(self.shape, rule) for rule in rules.spread]
         if rules.near is not None:
             found += [marks.near(key, rules.near.mark) for key in rules.near.keys]
         return found + [marks.near(r.key, r.mark) for r in (*rules.apart, *rules.repelled)]
 
-    def _ask(self, tallies: list[Tally]) -> list[Check]:
+    def _ask(self) -> list[Check]:
         """In kube-scheduler's order: spread, affinity, anti-affinity, that of others."""
-        rules, checks, turn = self.shape.rules, list[Check](), iter(tallies)
+        rules, checks, turn = self.shape.rules, list[Check](), iter(self._tallies)
         for i, rule in enumerate(rules.spread):
             tally = next(turn)
             key = tally.key
