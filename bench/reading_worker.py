@@ -36,6 +36,8 @@ LEVELS = {"spine": "network.example.com/spine", "leaf": "network.example.com/lea
 SET_SIZE = 100
 """Bound pods in a StatefulSet of the stub."""
 GATHER_US = 30_000_000
+LONGEST_US = 300_000_000
+"""A kind that the stub does not serve is never in step."""
 POLL_US = 100_000
 
 
@@ -81,13 +83,20 @@ class Reader:
         self.roster = Roster(self.cache, levels, gather_max_us=GATHER_US)
         self.intake = CountingIntake(self.cache, self.roster, ["muster"], self.clock, _refuse)
         self.intake.marks, self.intake.owners = {}, set()
-        others = [resource for resource in ALL if resource is not PODS]
-        self.others = Watcher(self.transport, self.clock, self.intake, others, Random(0))
+        self.kinds = [resource for resource in ALL if resource is not PODS]
+        self.others = Watcher(self.transport, self.clock, self.intake, self.kinds, Random(0))
         self.pods = Watcher(self.transport, self.clock, self.intake, [PODS], Random(0))
 
     def until(self, done: Callable[[], bool]) -> None:
-        """Turns until `done`."""
+        """Turns until `done`; ends the process if that takes too long."""
+        deadline = self.clock.elapsed_us() + LONGEST_US
         while not done():
+            if self.clock.elapsed_us() > deadline:
+                behind = [
+                    health.kind for health in (*self.others.health(), *self.pods.health())
+                    if not health.synced
+                ]  # fmt: skip
+                raise SystemExit(f"not in step with the server after a while: {behind}")
             self.transport.poll(POLL_US)
             self.others.pump()
             self.pods.pump()
@@ -105,7 +114,7 @@ def main(kubeconfig: Path, modified: int, added: int) -> dict[str, float]:
     gc.disable()  # as the loop does until the first lists are complete
     begin = time.process_time()
     reader.others.start()
-    reader.until(lambda: reader.others.synced(ALL[:-1]))
+    reader.until(lambda: reader.others.synced(reader.kinds))
     nodes = time.process_time()
     reader.pods.start()
     reader.until(lambda: reader.pods.synced([PODS]))

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from e2e.oracle import run_oracle
+from scheduler.errors import BadInputError
 from scheduler.verdicts import verdicts_of
 from tests.verdicts.generate import line
 from tests.verdicts.world import Json
@@ -25,11 +26,16 @@ class SideError(Exception):
 
 
 def muster(lines: Sequence[bytes]) -> list[Answer]:
-    """What `muster verdicts` prints for each line; if it fails, line by line who is to blame."""
-    command = [sys.executable, "-m", "scheduler", "verdicts"]
+    """What `muster verdicts` prints for each line; if one cannot be read, line by line which.
+
+    -P: of the installed package, not of the checkout. Raises SideError if the command breaks.
+    """
+    command = [sys.executable, "-P", "-m", "scheduler", "verdicts"]
     done = subprocess.run(command, input=b"\n".join(lines), capture_output=True, check=False)
-    if done.returncode != 0:
+    if done.returncode == BadInputError.exit_code:
         return muster_here(lines)
+    if done.returncode != 0:
+        raise SideError(f"muster verdicts: {done.stderr.decode(errors='replace')[-500:]}")
     return [json.loads(each) for each in done.stdout.splitlines()]
 
 

@@ -25,6 +25,9 @@ var kinds = map[string]string{
 	"nodes": "Node", "pods": "Pod", "statefulsets": "StatefulSet", "jobs": "Job",
 	"replicasets": "ReplicaSet", "priorityclasses": "PriorityClass", "namespaces": "Namespace",
 	"podgroups": "PodGroup", "leaderworkersets": "LeaderWorkerSet", "events": "Event",
+	"persistentvolumeclaims": "PersistentVolumeClaim", "persistentvolumes": "PersistentVolume",
+	"storageclasses": "StorageClass", "csinodes": "CSINode", "csidrivers": "CSIDriver",
+	"csistoragecapacities": "CSIStorageCapacity", "volumeattachments": "VolumeAttachment",
 }
 
 func (w *world) resource(path string) *resource {
