@@ -26,6 +26,7 @@ from scheduler.kube.resources import ALL, PODS, STATEFUL_SETS, Resource
 from scheduler.kube.transport import Request, Response
 from scheduler.kube.watcher import Watcher
 from scheduler.model import wishes
+from scheduler.model.audience import MEMBER_LABELS
 from scheduler.model.objects import Base, Metadata, PodObject, StatefulSetObject, StatefulSetSpec
 from scheduler.model.resources import ResourceOrder
 from scheduler.state.cache import Cache
@@ -78,7 +79,8 @@ class Reader:
     def __init__(self, kubeconfig: Path) -> None:
         self.clock = SystemClock()
         self.transport = CurlTransport(load(kubeconfig, None), self.clock)
-        self.cache = Cache(ResourceOrder.of(()), [Level(*pair) for pair in LEVELS.items()])
+        tree = [Level(*pair) for pair in LEVELS.items()]
+        self.cache = Cache(ResourceOrder.of(()), tree, hidden=MEMBER_LABELS)
         levels = tuple(wishes.Level(*pair) for pair in LEVELS.items())
         self.roster = Roster(self.cache, levels, gather_max_us=GATHER_US)
         self.intake = CountingIntake(self.cache, self.roster, ["muster"], self.clock, _refuse)
