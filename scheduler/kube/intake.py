@@ -50,9 +50,11 @@ from scheduler.model.objects import (
     ReplicaSetObject,
     StatefulSetObject,
 )
+from scheduler.model.volumes.inline import plain
 from scheduler.model.volumes.pins import narrowed
 from scheduler.state.cache import Cache
 from scheduler.state.sighting import Sighting
+from scheduler.state.volume_reading import VolumeReading
 from scheduler.state.volumes import VolumeBook
 
 GANG_PLACED = "muster.dev/GangPlaced"
@@ -187,9 +189,9 @@ class Intake:
             return
         profile = self._profiles.get(spec.scheduler_name or DEFAULT_SCHEDULER)
         ours = profile is not None
-        volumes = self.volumes.seen(pod, _seat(pod, ours=ours))
-        promised = not (ours or spec.node_name)
-        reading, names = self._pods.read(pod, volumes.needs, promised=promised)
+        bare = plain(spec.volumes or ())  # as most pods are
+        volumes = self.volumes.bare(meta.uid) if bare else self._volumes(pod, ours=ours)
+        reading, names = self._pods.read(pod, volumes.needs, promised=not (ours or spec.node_name))
         owner, only = _controller_of(meta)
         for what in filter(None, (reading.problem, "" if only else TWO_OWNERS)):
             self._tell("Pod", meta, what)
@@ -211,7 +213,7 @@ class Intake:
             created_us=microseconds(meta.creation_timestamp),
             shape=reading.shape,
             pins=narrowed(volumes.pin, names),
-            claims=claims_of(spec),
+            claims=() if bare else claims_of(spec),
             unsupported=_with(reading.unsupported, volumes.said, "" if only else TWO_CONTROLLERS),
             running=status.phase == "Running",
             was_whole=was_whole,
@@ -220,6 +222,15 @@ class Intake:
             profile=profile or 0,
         )
         self._roster.put_pod(sighting, self._clock.now_us())
+
+    def _volumes(self, pod: PodObject, *, ours: bool) -> VolumeReading:
+        """What its volumes mean for a pod; one that has ended, or never begins, is nowhere."""
+        spec, status = pod.spec, pod.status
+        over = status.phase in FINISHED
+        gated = bool(spec.scheduling_gates)
+        waits = ours and not (over or gated or pod.metadata.deletion_timestamp is not None)
+        node = spec.node_name or _promised(status.nominated_node_name, spec.node_name, ours=ours)
+        return self.volumes.seen(pod, Seat("" if over else node, ours=waits))
 
     def _look_again(self) -> None:
         """Pods whose volumes may mean something else now, as they were last seen."""
@@ -278,17 +289,6 @@ def _with(rules: tuple[str, ...], *more: str) -> tuple[str, ...]:
     if not any(more):
         return rules
     return tuple(sorted({*rules, *filter(None, more)}))
-
-
-def _seat(pod: PodObject, *, ours: bool) -> Seat:
-    """Where a pod is, as far as volumes care; one that has ended, or never begins, is nowhere."""
-    over = pod.status.phase in FINISHED
-    gated = bool(pod.spec.scheduling_gates)
-    waits = ours and not (over or gated or pod.metadata.deletion_timestamp is not None)
-    node = pod.spec.node_name or _promised(
-        pod.status.nominated_node_name, pod.spec.node_name, ours=ours
-    )
-    return Seat("" if over else node, ours=waits)
 
 
 def _promised(nominated: str | None, node: str | None, *, ours: bool) -> str:

@@ -18,7 +18,6 @@ from scheduler.model.decode import ObjectError
 from scheduler.model.objects import Metadata, PodObject
 from scheduler.model.pod_objects import Base
 from scheduler.model.volumes.decode import pod_volumes, stored
-from scheduler.model.volumes.inline import plain
 from scheduler.state.volume_reading import NOTHING, VolumeReading
 from scheduler.state.volumes import VolumeBook
 
@@ -74,8 +73,6 @@ class VolumeIntake:
         while it waited. A pod whose volumes cannot be read waits.
         """
         uid = pod.metadata.uid
-        if plain(pod.spec.volumes or ()):
-            return self._none(uid)
         try:
             volumes = pod_volumes(pod)
         except ObjectError as error:
@@ -83,14 +80,15 @@ class VolumeIntake:
             self.left(uid)
             return VolumeReading(unsupported=UNREADABLE)
         if volumes is None or not (seat.node or seat.ours):
-            return self._none(uid)
+            return self.bare(uid)
         if seat.node:
             self._waiting.pop(uid, None)
             return VolumeReading(needs=self.book.place(uid, seat.node, volumes))
         self._waiting[uid] = pod
         return self.book.waits(uid, volumes)
 
-    def _none(self, uid: str) -> VolumeReading:
+    def bare(self, uid: str) -> VolumeReading:
+        """A pod appeared or changed that has no volumes that matter; most have none."""
         if uid in self.book:
             self.left(uid)
         return NOTHING
